@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         arc - Authenticated Received Chain, validation, RFC 8617
+ * DESCRIPTION  As dkim.h: made at the end of the header, fed the body, finished once.
+ */
+#ifndef ASSAY_ARC_H
+#define ASSAY_ARC_H
+
+#include "policy/base/enumtab.h"
+#include "policy/crypto/crypto.h"
+#include "policy/dns/dns.h"
+#include "policy/syntax/header.h"
+
+/* clang-format off */
+#define ARC_RESULTS(X) /* RFC 8617 4.4, RFC 8601 2.7 */ \
+	X(ARC_NONE, "none") \
+	X(ARC_PASS, "pass") \
+	X(ARC_FAIL, "fail")
+/* clang-format on */
+
+enum arc_result { ARC_RESULTS(ENUMTAB_NAME) };
+const char *arc_result_word(enum arc_result);
+
+struct arc_options {
+	uint32_t min_rsa_bits;
+	uint32_t clock_skew_s;
+};
+
+struct arc_verdict {
+	enum arc_result result;
+	uint32_t instances;    /* highest i= met; 0: no ARC field */
+	uint32_t oldest_pass;  /* RFC 8617 5.2 step 5; 0: not known */
+	struct slice domain;   /* d= of the newest ARC-Seal; empty: not known */
+	struct slice selector; /* its s= */
+	struct slice reason;   /* for people: which set, which field, why; empty on pass and none */
+};
+
+struct arc_verifier;
+
+struct arc_verifier *arc_verifier_new(struct arena *a, const struct crypto *c, struct lookups *l,
+    const struct arc_options *options, const struct header_list *header, int64_t now_s);
+bool arc_verifier_body(struct arc_verifier *v, struct slice chunk);
+void arc_verifier_finish(struct arc_verifier *v, struct arc_verdict *out);
+void arc_verifier_fini(struct arc_verifier **v);
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "policy/base/arena.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/base/bug.h"
+
+#define FIRST_BLOCK_BYTES 16384
+#define BLOCK_BYTES	  32768
+#define ALIGNMENT	  _Alignof(max_align_t)
+
+struct block {
+	struct block *next; /* older block */
+	size_t size;	    /* bytes in data */
+	_Alignas(max_align_t) char data[];
+};
+
+struct arena {
+	size_t ceiling_bytes;
+	/* Reset together by arena_reset(). */
+	struct block *newest;
+	size_t fill; /* bytes taken of newest->data */
+	size_t used; /* bytes given out in all */
+};
+
+static struct block *
+block_new(size_t size, struct block *next)
+{
+	struct block *b;
+
+	if (size > SIZE_MAX - sizeof(*b))
+		out_of_memory(size);
+	b = malloc(sizeof(*b) + size);
+	if (b == NULL)
+		out_of_memory(size);
+	b->next = next;
+	b->size = size;
+	return b;
+}
+
+struct arena *
+arena_new(size_t ceiling_bytes)
+{
+	struct arena *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		out_of_memory(sizeof(*a));
+	a->ceiling_bytes = ceiling_bytes;
+	a->newest = block_new(FIRST_BLOCK_BYTES, NULL);
+	return a;
+}
+
+void
+arena_reset(struct arena *a)
+{
+	while (a->newest->next != NULL) {
+		struct block *older = a->newest->next;
+
+		free(a->newest);
+		a->newest = older;
+	}
+	a->fill = 0;
+	a->used = 0;
+}
+
+void
+arena_free(struct arena **a)
+{
+	if (*a == NULL)
+		return;
+	arena_reset(*a);
+	free((*a)->newest);
+	free(*a);
+	*a = NULL;
+}
+
+/* Uninitialized memory: for callers that fill all of it. */
+static void *
+take(struct arena *a, size_t size)
+{
+	void *p;
+
+	if (size > SIZE_MAX - ALIGNMENT)
+		out_of_memory(size);
+	size = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+	if (size > a->newest->size - a->fill) {
+		a->newest = block_new(size > BLOCK_BYTES ? size : BLOCK_BYTES, a->newest);
+		a->fill = 0;
+	}
+	p = a->newest->data + a->fill;
+	a->fill += size;
+	a->used += size;
+	return p;
+}
+
+void *
+arena_alloc(struct arena *a, size_t size)
+{
+	return memset(take(a, size), 0, size);
+}
+
+void *
+arena_array(struct arena *a, size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes))
+		out_of_memory(SIZE_MAX);
+	return arena_alloc(a, bytes);
+}
+
+struct slice
+arena_copy(struct arena *a, struct slice s)
+{
+	char *p = take(a, s.len + 1);
+
+	if (s.len > 0)
+		memcpy(p, s.p, s.len);
+	p[s.len] = '\0';
+	return slice_of(p, s.len);
+}
+
+struct slice
+arena_copy_lower(struct arena *a, struct slice s)
+{
+	char *p = take(a, s.len + 1);
+
+	for (size_t i = 0; i < s.len; i++)
+		p[i] = ascii_lower(s.p[i]);
+	p[s.len] = '\0';
+	return slice_of(p, s.len);
+}
+
+const char *
+arena_str(struct arena *a, struct slice s)
+{
+	return arena_copy(a, s).p;
+}
+
+const char *
+arena_vprintf(struct arena *a, const char *fmt, va_list ap)
+{
+	va_list again;
+	char *p;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	if (n < 0)
+		bug("arena_vprintf: format \"%s\"", fmt);
+	p = take(a, (size_t)n + 1);
+	(void)vsnprintf(p, (size_t)n + 1, fmt, ap);
+	return p;
+}
+
+const char *
+arena_printf(struct arena *a, const char *fmt, ...)
+{
+	va_list ap;
+	const char *p;
+
+	va_start(ap, fmt);
+	p = arena_vprintf(a, fmt, ap);
+	va_end(ap);
+	return p;
+}
+
+const char *
+arena_printable(struct arena *a, struct slice s, size_t max)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t n = s.len < max ? s.len : max;
+	char *p = take(a, 4 * n + sizeof("..."));
+	char *out = p;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c >= 0x20 && c < 0x7f && c != '\\') {
+			*out++ = (char)c;
+			continue;
+		}
+		*out++ = '\\';
+		*out++ = 'x';
+		*out++ = digits[c >> 4];
+		*out++ = digits[c & 15];
+	}
+	memcpy(out, s.len > n ? "..." : "", s.len > n ? sizeof("...") : 1);
+	return p;
+}
+
+size_t
+arena_used(const struct arena *a)
+{
+	return a->used;
+}
+
+bool
+arena_has_room(const struct arena *a, size_t bytes)
+{
+	return a->used <= a->ceiling_bytes && bytes <= a->ceiling_bytes - a->used;
+}

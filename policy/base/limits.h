@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         limits - every bound on what mail or DNS can make us do
+ * DESCRIPTION  value, unit, where it comes from, and what happens beyond it. A limit that an
+ *              operator may change is a row of conf/schema.c whose default is the value here.
+ */
+#ifndef ASSAY_LIMITS_H
+#define ASSAY_LIMITS_H
+
+/* clang-format off */
+
+/* Domains and addresses */
+#define LIMIT_DOMAIN_BYTES	253	/* text form, no final dot; RFC 1035 2.3.4; not a domain */
+#define LIMIT_LABEL_BYTES	63	/* RFC 1035 2.3.4; not a domain */
+#define LIMIT_LABELS		127	/* RFC 1035 2.3.4 by arithmetic; not a domain */
+#define LIMIT_LOCAL_PART_BYTES	256	/* RFC 5321 4.5.3.1.1 says 64, kept wide; SPF: cut for %{l} */
+
+/* The message */
+#define LIMIT_HEADER_BYTES	(1024 * 1024)	/* all fields; Postfix header_size_limit is 100 KB; -> tempfail */
+#define LIMIT_HEADER_FIELDS	1000	/* ours; -> tempfail */
+#define LIMIT_AUTHOR_BYTES	(32 * 1024)	/* From value that is parsed; ours; beyond: malformed */
+#define LIMIT_AUTHORS		32	/* author addresses kept; ours; beyond: malformed */
+#define LIMIT_COMMENT_DEPTH	64	/* nested comments in a field; ours; beyond: malformed */
+#define LIMIT_MESSAGE_MEMORY	(8 * 1024 * 1024) /* arena of one message; ours; -> tempfail */
+#define LIMIT_RECIPIENTS	64	/* recipients remembered for log and rules; ours; rest counted */
+
+/* DNS */
+#define LIMIT_DNS_TIMEOUT_MS	5000	/* one lookup; -> tempfail */
+#define LIMIT_DNS_BUDGET_MS	20000	/* all waiting for one message; RFC 7208 4.6.4 asks >= 20 s; -> tempfail */
+#define LIMIT_DNS_LOOKUPS	300	/* lookups for one message, all methods; ours; -> tempfail */
+#define LIMIT_DNS_RECORDS	100	/* records kept of one answer; ours; rest dropped */
+#define LIMIT_DNS_RDATA_BYTES	16384	/* one record, TXT strings joined; ours; -> tempfail (malformed) */
+#define LIMIT_DNS_CACHE_BYTES	(16 * 1024 * 1024) /* whole cache; ours; oldest go */
+#define LIMIT_DNS_TTL_MIN_S	1	/* floor for what is cached; ours */
+#define LIMIT_DNS_TTL_MAX_S	86400	/* ceiling; ours */
+#define LIMIT_DNS_TTL_NEGATIVE_S 900	/* ceiling for NXDOMAIN and NODATA; RFC 2308 5 allows 3 h */
+#define LIMIT_DNS_TTL_FAIL_S	5	/* a failure is remembered as long; RFC 2308 7 allows 5 min */
+#define LIMIT_CNAME_CHAIN	12	/* zone file only; ours; -> tempfail */
+
+/* Tag=value lists (DKIM, ARC, DMARC) */
+#define LIMIT_TAGS		64	/* tags in one list; ours; -> syntax error */
+#define LIMIT_TAGLIST_BYTES	65536	/* one list; ours; -> syntax error */
+
+/* SPF */
+#define LIMIT_SPF_LOOKUPS	10	/* terms causing DNS queries; RFC 7208 4.6.4; -> permerror */
+#define LIMIT_SPF_VOID		2	/* empty answers;             RFC 7208 4.6.4; -> permerror */
+#define LIMIT_SPF_NAMES		10	/* hosts of one mx (-> permerror) or ptr (rest ignored); RFC 7208 4.6.4 */
+#define LIMIT_SPF_RECORD_BYTES	4096	/* one record; ours (RFC 7208 3.4: fits 512); -> permerror */
+#define LIMIT_SPF_EXPLANATION_BYTES 512	/* exp= text after macros; ours; cut */
+
+/* DKIM and ARC */
+#define LIMIT_DKIM_SIGNATURES	8	/* verified per message, aligned ones first; ours; rest "policy" */
+#define LIMIT_DKIM_FIELDS	100	/* DKIM-Signature fields looked at; ours; rest ignored, counted */
+#define LIMIT_DKIM_SIGNED_FIELDS 512	/* names in h=; ours; -> permerror */
+#define LIMIT_DKIM_RSA_BITS_MIN	1024	/* RFC 8301 3.2; -> permerror */
+#define LIMIT_DKIM_RSA_BITS_MAX	8192	/* cost of one verification; ours; -> permerror */
+#define LIMIT_DKIM_KEY_RECORDS	4	/* TXT records tried at one selector; ours; rest ignored */
+#define LIMIT_DKIM_SKEW_S	300	/* t= in the future by no more; ours; -> permerror */
+#define LIMIT_ARC_SETS		50	/* RFC 8617 4.2.1; -> fail */
+
+/* DMARC */
+#define LIMIT_DMARC_WALK	8	/* names asked by one tree walk; RFC 9989 4.10 */
+#define LIMIT_DMARC_RECORD_BYTES 4096	/* ours; record ignored */
+#define LIMIT_DMARC_URIS	16	/* addresses of one rua or ruf; ours; rest ignored */
+#define LIMIT_DMARC_IDENTIFIERS	9	/* SPF and passing DKIM domains compared; = signatures + 1 */
+
+/* Authentication-Results */
+#define LIMIT_AUTHRES_BYTES	65536	/* a field that is read; ours; beyond: treated as ours if the id matches */
+#define LIMIT_AUTHRES_RESULTS	64	/* results in one field; ours; beyond: invalid */
+#define LIMIT_AUTHRES_PROPS	32	/* properties of one result; ours; beyond: invalid */
+
+/* SMTP reply */
+#define LIMIT_REPLY_BYTES	480	/* text of one line; RFC 5321 4.5.3.1.5: 512 with code; cut */
+
+/* clang-format on */
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "policy/base/slice.h"
+
+#include <string.h>
+
+struct slice
+slice_str(const char *s)
+{
+	return slice_of(s, s == NULL ? 0 : strlen(s));
+}
+
+struct slice
+slice_sub(struct slice s, size_t from, size_t len)
+{
+	if (from >= s.len)
+		return slice_of(NULL, 0);
+	if (len > s.len - from)
+		len = s.len - from;
+	return slice_of(s.p + from, len);
+}
+
+struct slice
+slice_from(struct slice s, size_t from)
+{
+	return slice_sub(s, from, s.len);
+}
+
+bool
+slice_equal(struct slice a, struct slice b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+bool
+slice_equal_nocase(struct slice a, struct slice b)
+{
+	return a.len == b.len && slice_compare_nocase(a, b) == 0;
+}
+
+bool
+slice_starts(struct slice s, struct slice prefix)
+{
+	return slice_equal(slice_sub(s, 0, prefix.len), prefix);
+}
+
+bool
+slice_starts_nocase(struct slice s, struct slice prefix)
+{
+	return slice_equal_nocase(slice_sub(s, 0, prefix.len), prefix);
+}
+
+bool
+slice_ends_nocase(struct slice s, struct slice suffix)
+{
+	return s.len >= suffix.len && slice_equal_nocase(slice_from(s, s.len - suffix.len), suffix);
+}
+
+int
+slice_compare_nocase(struct slice a, struct slice b)
+{
+	size_t n = a.len < b.len ? a.len : b.len;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char x = (unsigned char)ascii_lower(a.p[i]);
+		unsigned char y = (unsigned char)ascii_lower(b.p[i]);
+
+		if (x != y)
+			return x < y ? -1 : 1;
+	}
+	if (a.len == b.len)
+		return 0;
+	return a.len < b.len ? -1 : 1;
+}
+
+size_t
+slice_find(struct slice s, char c)
+{
+	const char *hit = s.len == 0 ? NULL : memchr(s.p, c, s.len);
+
+	return hit == NULL ? SLICE_NONE : (size_t)(hit - s.p);
+}
+
+size_t
+slice_find_last(struct slice s, char c)
+{
+	const char *hit = s.len == 0 ? NULL : memrchr(s.p, c, s.len);
+
+	return hit == NULL ? SLICE_NONE : (size_t)(hit - s.p);
+}
+
+struct slice
+slice_trim(struct slice s)
+{
+	while (s.len > 0 && ascii_is_space(s.p[0])) {
+		s.p++;
+		s.len--;
+	}
+	while (s.len > 0 && ascii_is_space(s.p[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+bool
+slice_next(struct slice *rest, char sep, struct slice *piece)
+{
+	size_t at;
+
+	if (rest->len == 0)
+		return false;
+	at = slice_find(*rest, sep);
+	if (at == SLICE_NONE) {
+		*piece = *rest;
+		*rest = slice_of(NULL, 0);
+	} else {
+		*piece = slice_sub(*rest, 0, at);
+		*rest = slice_from(*rest, at + 1);
+	}
+	return true;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         dmarc - policy discovery, alignment and result: RFC 9989, or RFC 7489 on request
+ * DESCRIPTION  Takes the author domains and the results of SPF and DKIM, finds the policy record
+ *              (tree walk of RFC 9989 4.10, or the public suffix list of RFC 7489 3.2) and says
+ * what the domain owner asks for. What is done about it is decide.h's.
+ */
+#ifndef ASSAY_DMARC_H
+#define ASSAY_DMARC_H
+
+#include "policy/base/enumtab.h"
+#include "policy/base/limits.h"
+#include "policy/dkim/dkim.h"
+#include "policy/dns/dns.h"
+#include "policy/spf/spf.h"
+#include "policy/syntax/mailbox.h"
+
+/* clang-format off */
+#define DMARC_RESULTS(X) /* RFC 9989 9.x, RFC 7489 11.2 */ \
+	X(DMARC_NONE,      "none") \
+	X(DMARC_PASS,      "pass") \
+	X(DMARC_FAIL,      "fail") \
+	X(DMARC_TEMPERROR, "temperror") \
+	X(DMARC_PERMERROR, "permerror")
+
+#define DMARC_POLICIES(X) \
+	X(DMARC_P_UNSET,      "") \
+	X(DMARC_P_NONE,       "none") \
+	X(DMARC_P_QUARANTINE, "quarantine") \
+	X(DMARC_P_REJECT,     "reject")
+
+#define DMARC_SOURCES(X) /* where the record that applies was found */ \
+	X(DMARC_S_NOWHERE, "") \
+	X(DMARC_S_AUTHOR,  "author") \
+	X(DMARC_S_ORG,     "org") \
+	X(DMARC_S_PSD,     "psd")
+
+#define DMARC_DISCOVERIES(X) /* RFC 9990 3.1.1.x discovery_method */ \
+	X(DMARC_TREEWALK, "treewalk") \
+	X(DMARC_PSL,      "psl")
+
+#define DMARC_PSDS(X) \
+	X(DMARC_PSD_UNKNOWN, "u") \
+	X(DMARC_PSD_YES,     "y") \
+	X(DMARC_PSD_NO,      "n")
+
+/* The module's owner adds rows. */
+#define DMARC_REASONS(X) /* text, RFC, section */ \
+	X(DMARC_R_NONE,             "",                                            0,    "") \
+	X(DMARC_R_ALIGNED,          "an aligned identifier passed",                9989, "5.3.6") \
+	X(DMARC_R_NOT_ALIGNED,      "no aligned identifier passed",                9989, "5.3.6") \
+	X(DMARC_R_NO_RECORD,        "no DMARC record",                             9989, "4.10.1") \
+	X(DMARC_R_RECORD_UNUSABLE,  "policy record has no usable policy",          9989, "4.10.1") \
+	X(DMARC_R_NO_AUTHOR,        "no author domain",                            9989, "5.3.1") \
+	X(DMARC_R_SEVERAL_AUTHORS,  "more than one author domain",                 9989, "5.3.1") \
+	X(DMARC_R_SEVERAL_FROMS,    "more than one From field",                    9989, "5.3.1") \
+	X(DMARC_R_MALFORMED_FROM,   "From field is malformed",                     9989, "5.3.1") \
+	X(DMARC_R_POLICY_LOOKUP,    "lookup of the policy record failed",          9989, "4.10.1") \
+	X(DMARC_R_HIDDEN_PASS,      "a DNS failure may have hidden an aligned pass", 9989, "5.3.6")
+/* clang-format on */
+
+enum dmarc_result { DMARC_RESULTS(ENUMTAB_NAME) };
+enum dmarc_policy { DMARC_POLICIES(ENUMTAB_NAME) };
+enum dmarc_source { DMARC_SOURCES(ENUMTAB_NAME) };
+enum dmarc_discovery { DMARC_DISCOVERIES(ENUMTAB_NAME) };
+enum dmarc_psd { DMARC_PSDS(ENUMTAB_NAME) };
+enum dmarc_reason { DMARC_REASONS(ENUMTAB_NAME) };
+
+const char *dmarc_result_word(enum dmarc_result);
+const char *dmarc_policy_word(enum dmarc_policy);
+const char *dmarc_source_word(enum dmarc_source);
+const char *dmarc_discovery_word(enum dmarc_discovery);
+const char *dmarc_reason_text(enum dmarc_reason);
+
+/* A parsed DMARC record, RFC 9989 4.7. Lives on the heap with the DNS answer it came from, or in an
+ * arena; read-only for all. */
+struct dmarc_fault { /* something in the record that was ignored (RFC 9990 "error") */
+	struct slice tag, value;
+	const char *why;
+};
+#define DMARC_FAULTS_MAX 8
+
+struct dmarc_record {
+	struct slice text;
+	enum dmarc_policy p, sp, np; /* DMARC_P_UNSET: absent or not valid */
+	bool p_invalid, sp_invalid, np_invalid;
+	enum dmarc_psd psd;
+	bool testing;		      /* t=y */
+	bool strict_dkim, strict_spf; /* adkim=s, aspf=s */
+	struct slice *rua, *ruf;      /* valid URIs, in order, "!size" removed */
+	size_t rua_count, ruf_count;
+	bool fo_all, fo_any, fo_dkim, fo_spf; /* fo= 0 1 d s */
+	uint32_t pct;			      /* RFC 7489 only; 100 */
+	struct dmarc_fault faults[DMARC_FAULTS_MAX];
+	size_t fault_count;
+};
+
+/* Is it a DMARC record at all (RFC 9989 4.7: begins with v=DMARC1)? Then *out is filled, in arena.
+ */
+bool dmarc_record_parse(struct arena *a, struct slice text, struct dmarc_record *out);
+
+struct psl; /* the public suffix list; MT: immutable */
+/* file NULL: the list that libpsl was built with. NULL with *error_r set when it can't be read. */
+struct psl *psl_open(struct arena *a, const char *file, const char **error_r);
+void psl_close(struct psl **p);
+
+struct dmarc_options {
+	enum dmarc_discovery discovery;
+	const struct psl *psl; /* for DMARC_PSL; borrowed */
+	bool honour_pct;       /* RFC 7489 6.6.4; only with DMARC_PSL */
+};
+
+struct dmarc_alignment { /* one authenticated identifier beside the author domain */
+	bool is_spf;
+	size_t signature; /* index in dkim_verdict, when not SPF */
+	struct slice domain;
+	struct slice organizational_domain; /* empty: did not have to be found */
+	bool strict;
+	bool aligned;
+	const char *result; /* the word of the method's result */
+	bool temperror;	    /* the method could not finish: DNS */
+};
+
+struct dmarc_walk_step {   /* one name of the tree walk from the author domain */
+	struct slice name; /* "_dmarc.example.com" */
+	const struct dns_answer *answer;
+	bool record; /* exactly one DMARC record was there */
+};
+
+struct dmarc_verdict {
+	enum dmarc_result result;
+	enum dmarc_reason reason;
+	enum dmarc_discovery discovery;
+	enum dmarc_source source;
+	struct slice author_domain;	    /* empty when there is not exactly one */
+	struct slice policy_domain;	    /* where the record was found, without "_dmarc." */
+	struct slice organizational_domain; /* of the author domain */
+	const struct dmarc_record
+	    *record;		   /* NULL: none applies; valid as long as the lookups are */
+	bool author_domain_exists; /* false: NXDOMAIN, np= applied where given */
+	const char *policy_tag;	   /* "p", "sp", "np"; or "" */
+	enum dmarc_policy requested_policy; /* by p, sp or np */
+	enum dmarc_policy policy;	    /* after t=y (one level lower) */
+	bool policy_test_mode;		    /* t=y lowered it */
+	bool spf_aligned, dkim_aligned;	    /* an aligned identifier passed */
+	struct dmarc_alignment alignments[LIMIT_DMARC_IDENTIFIERS + LIMIT_DKIM_FIELDS];
+	size_t alignment_count;
+	struct dmarc_walk_step walk[LIMIT_DMARC_WALK];
+	size_t walk_count;
+	struct slice detail; /* what exactly, for people; or empty */
+};
+
+/* Start the lookups that dmarc_evaluate() is sure to ask. */
+void dmarc_prefetch(
+    struct lookups *l, const struct dmarc_options *options, const struct author *author);
+
+/* spf: the MAIL FROM result (RFC 9989 3.2.4), never HELO's. Never fails as a call. */
+void dmarc_evaluate(struct arena *a, struct lookups *l, const struct dmarc_options *options,
+    const struct author *author, const struct spf_verdict *spf, const struct dkim_verdict *dkim,
+    struct dmarc_verdict *out);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         spf - Sender Policy Framework, RFC 7208
+ * DESCRIPTION  spf_evaluate() is check_host() of section 4 for one identity.
+ */
+#ifndef ASSAY_SPF_H
+#define ASSAY_SPF_H
+
+#include "policy/base/enumtab.h"
+#include "policy/base/ip.h"
+#include "policy/dns/dns.h"
+
+/* clang-format off */
+#define SPF_RESULTS(X) \
+	X(SPF_NONE,      "none") \
+	X(SPF_NEUTRAL,   "neutral") \
+	X(SPF_PASS,      "pass") \
+	X(SPF_FAIL,      "fail") \
+	X(SPF_SOFTFAIL,  "softfail") \
+	X(SPF_TEMPERROR, "temperror") \
+	X(SPF_PERMERROR, "permerror")
+
+#define SPF_SCOPES(X) \
+	X(SPF_MFROM, "mfrom")	/* RFC 7208 2.4; with a null reverse-path postmaster@HELO */ \
+	X(SPF_HELO,  "helo")	/* RFC 7208 2.3 */
+
+/* Why the result is what it is. The module's owner adds rows; text is for people. */
+#define SPF_REASONS(X) /*              text                                          RFC 7208 section */ \
+	X(SPF_R_NONE,          "",                                                  "") \
+	X(SPF_R_MATCH,         "mechanism matched",                                 "4.6.2") \
+	X(SPF_R_DEFAULT,       "no mechanism matched",                              "4.7") \
+	X(SPF_R_NO_RECORD,     "no SPF record",                                     "4.5") \
+	X(SPF_R_NO_DOMAIN,     "not a domain that can have a policy",               "4.3") \
+	X(SPF_R_NO_ADDRESS,    "client address unknown",                            "4.1") \
+	X(SPF_R_SEVERAL,       "more than one SPF record",                          "4.5") \
+	X(SPF_R_SYNTAX,        "syntax error in the record",                        "4.6") \
+	X(SPF_R_LOOKUPS,       "more than 10 terms that cause DNS lookups",         "4.6.4") \
+	X(SPF_R_VOID,          "more than 2 void lookups",                          "4.6.4") \
+	X(SPF_R_MX_NAMES,      "mx mechanism with more than 10 names",              "4.6.4") \
+	X(SPF_R_INCLUDE_NONE,  "included domain has no SPF record",                 "5.2") \
+	X(SPF_R_REDIRECT_NONE, "redirect to a domain without SPF record",           "6.1") \
+	X(SPF_R_DNS,           "DNS lookup failed",                                 "4.4")
+/* clang-format on */
+
+enum spf_result { SPF_RESULTS(ENUMTAB_NAME) };
+enum spf_scope { SPF_SCOPES(ENUMTAB_NAME) };
+enum spf_reason { SPF_REASONS(ENUMTAB_NAME) };
+
+const char *spf_result_word(enum spf_result);
+const char *spf_scope_word(enum spf_scope);
+const char *spf_reason_text(enum spf_reason);
+
+struct spf_options {
+	uint32_t max_lookups;	   /* RFC 7208 4.6.4; 10 */
+	uint32_t max_void_lookups; /* 2 */
+	struct slice receiver;	   /* %{r}: our host name */
+};
+
+struct spf_input {
+	enum spf_scope scope;
+	struct ip_address client;
+	struct slice helo;	 /* as the client said it */
+	struct slice local_part; /* of the identity; empty: "postmaster" (RFC 7208 4.3) */
+	struct slice domain;	 /* of the identity, as it came: U-labels possible, any case */
+	int64_t now_s;		 /* %{t} */
+};
+
+struct spf_verdict {
+	enum spf_result result;
+	enum spf_reason reason;
+	enum spf_scope scope;
+	struct slice
+	    domain; /* the identity's domain in normal form, or as it came if it has none */
+	struct slice local_part;
+	struct slice mechanism; /* the term that decided, as written ("-all"); empty: none did */
+	struct slice
+	    record_domain;   /* where that term, or the fault, stood (behind include, redirect) */
+	struct slice record; /* that record's text */
+	uint32_t lookups;    /* terms that caused DNS lookups */
+	uint32_t void_lookups;
+	struct slice
+	    explanation; /* fail with exp= only: expanded text, printable ASCII, cut to limit */
+	struct slice
+	    detail; /* what exactly: the name that failed, the term and its fault; or empty */
+};
+
+/*
+ * Evaluate one identity. Slices in *out are arena memory or static. Never fails as a call.
+ * At most LIMIT_SPF_LOOKUPS querying terms, whatever the records say.
+ */
+void spf_evaluate(struct arena *a, struct lookups *l, const struct spf_options *options,
+    const struct spf_input *in, struct spf_verdict *out);
+
+#endif

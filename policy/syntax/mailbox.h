@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         mailbox - addresses: the From field, the reverse-path
+ * DESCRIPTION  A total parser of RFC 5322 3.4 with RFC 6854 (groups in From), RFC 6532 (UTF-8) and
+ * the obsolete forms that still arrive (routes, CFWS everywhere). Everything is decided explicitly:
+ * what the grammar doesn't cover is malformed, with a reason, and what can be read of it all the
+ * same is still reported, so that policy can look at it. No recursion; comments nest at most
+ * LIMIT_COMMENT_DEPTH deep.
+ */
+#ifndef ASSAY_MAILBOX_H
+#define ASSAY_MAILBOX_H
+
+#include "policy/base/arena.h"
+#include "policy/syntax/header.h"
+
+struct mailbox {
+	struct slice local_part; /* unquoted */
+	struct slice domain;	 /* normal form; empty: none, or not a domain name (a literal) */
+};
+
+struct author { /* what the From fields say */
+	size_t from_fields;
+	struct mailbox *mailboxes; /* at most LIMIT_AUTHORS, in order */
+	size_t mailbox_count;
+	struct slice *domains; /* distinct author domains, normal form, in order */
+	size_t domain_count;
+	const char *malformed; /* NULL, or why (static or arena text) */
+};
+
+/*
+ * Read all From fields of the header (RFC 9989 5.3.1: zero, one or more author domains).
+ * Never fails; *out is arena memory.
+ */
+void author_read(struct arena *a, const struct header_list *header, struct author *out);
+
+/*
+ * The argument of MAIL FROM as a milter gives it: "<a@b>" or "a@b"; "<>" and "" are the null
+ * reverse-path and give an empty mailbox. A source route is skipped (RFC 5321 4.1.1.3). The domain
+ * is what stands behind the last "@" outside quotes, as it came: spf wants it so; never fails.
+ */
+void reverse_path_read(
+    struct arena *a, struct slice path, struct slice *local_part, struct slice *domain);
+
+#endif
