@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include "policy/base/bug.h"
+#include "policy/base/limits.h"
+#include "policy/crypto/crypto.h"
+
+#define ED25519_KEY_BYTES	32
+#define ED25519_SIGNATURE_BYTES 64
+
+/*
+ * The largest modulus, its exponent and the ASN.1 around both. What is longer is not even handed
+ * to the decoder: what it would cost there is the sender's to choose.
+ */
+#define RSA_KEY_BYTES_MAX (LIMIT_DKIM_RSA_BITS_MAX / 8 + 128)
+
+struct crypto {
+	EVP_MD *sha256; /* fetched: an implicit fetch at each use costs more than a small digest */
+};
+
+struct digest {
+	EVP_MD_CTX *ctx;
+};
+
+struct public_key {
+	enum key_type type;
+	uint32_t bits;
+	EVP_PKEY *pkey;
+};
+
+struct crypto *
+crypto_new(struct arena *a, const char **error_r)
+{
+	struct crypto *c;
+	EVP_MD *sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+
+	if (sha256 == NULL) {
+		*error_r = arena_printf(a, "OpenSSL has no SHA-256: %s",
+		    ERR_reason_error_string(ERR_peek_last_error()));
+		ERR_clear_error();
+		return NULL;
+	}
+	c = heap_alloc(1, sizeof(*c));
+	c->sha256 = sha256;
+	return c;
+}
+
+void
+crypto_free(struct crypto **c)
+{
+	if (*c == NULL)
+		return;
+	EVP_MD_free((*c)->sha256);
+	free(*c);
+	*c = NULL;
+}
+
+struct digest *
+digest_new(const struct crypto *c)
+{
+	struct digest *d = heap_alloc(1, sizeof(*d));
+
+	d->ctx = EVP_MD_CTX_new();
+	if (d->ctx == NULL)
+		out_of_memory(sizeof(*d));
+	if (EVP_DigestInit_ex2(d->ctx, c->sha256, NULL) != 1)
+		bug("digest_new: OpenSSL refuses SHA-256");
+	return d;
+}
+
+void
+digest_free(struct digest **d)
+{
+	if (*d == NULL)
+		return;
+	EVP_MD_CTX_free((*d)->ctx);
+	free(*d);
+	*d = NULL;
+}
+
+void
+digest_update(struct digest *d, const void *bytes, size_t len)
+{
+	if (len > 0 && EVP_DigestUpdate(d->ctx, bytes, len) != 1)
+		bug("digest_update: OpenSSL failed");
+}
+
+void
+digest_final(struct digest *d, uint8_t out[SHA256_BYTES])
+{
+	/* No type at the second call: the context keeps the one it has and starts over. */
+	if (EVP_DigestFinal_ex(d->ctx, out, NULL) != 1 ||
+	    EVP_DigestInit_ex2(d->ctx, NULL, NULL) != 1)
+		bug("digest_final: OpenSSL failed");
+}
+
+/* An odd exponent from 3 to 64 bits: more would make each verification cost like a signature. */
+static bool
+rsa_exponent_is_sane(const EVP_PKEY *pkey)
+{
+	BIGNUM *e = NULL;
+	bool sane;
+
+	if (EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &e) != 1)
+		return false;
+	sane = !BN_is_negative(e) && BN_is_odd(e) && !BN_is_one(e) && BN_num_bits(e) <= 64;
+	BN_free(e);
+	return sane;
+}
+
+/*
+ * RFC 6376 3.6.1 says RSAPublicKey, its examples (and erratum 3017) SubjectPublicKeyInfo; both are
+ * in the DNS. The whole of the bytes must be the key.
+ */
+static EVP_PKEY *
+rsa_decode(struct slice encoded)
+{
+	const unsigned char *start = (const unsigned char *)encoded.p, *p = start;
+	EVP_PKEY *pkey;
+
+	if (encoded.len == 0 || encoded.len > RSA_KEY_BYTES_MAX)
+		return NULL;
+	pkey = d2i_PUBKEY(NULL, &p, (long)encoded.len);
+	if (pkey == NULL) {
+		p = start;
+		pkey = d2i_PublicKey(EVP_PKEY_RSA, NULL, &p, (long)encoded.len);
+	}
+	if (pkey == NULL)
+		return NULL;
+	if (p == start + encoded.len && EVP_PKEY_get_base_id(pkey) == EVP_PKEY_RSA &&
+	    EVP_PKEY_get_bits(pkey) > 0 && EVP_PKEY_get_bits(pkey) <= LIMIT_DKIM_RSA_BITS_MAX &&
+	    rsa_exponent_is_sane(pkey))
+		return pkey;
+	EVP_PKEY_free(pkey);
+	return NULL;
+}
+
+struct public_key *
+public_key_new(enum key_type type, struct slice encoded)
+{
+	struct public_key *k;
+	EVP_PKEY *pkey = NULL;
+
+	switch (type) {
+	case KEY_RSA:
+		pkey = rsa_decode(encoded);
+		break;
+	case KEY_ED25519: /* RFC 8463 4.2: the 32 bytes themselves, no ASN.1 around them */
+		if (encoded.len == ED25519_KEY_BYTES)
+			pkey = EVP_PKEY_new_raw_public_key(
+			    EVP_PKEY_ED25519, NULL, (const unsigned char *)encoded.p, encoded.len);
+		break;
+	}
+	ERR_clear_error();
+	if (pkey == NULL)
+		return NULL;
+	k = heap_alloc(1, sizeof(*k));
+	k->type = type;
+	k->bits = type == KEY_RSA ? (uint32_t)EVP_PKEY_get_bits(pkey) : 8 * ED25519_KEY_BYTES;
+	k->pkey = pkey;
+	return k;
+}
+
+void
+public_key_free(struct public_key **k)
+{
+	if (*k == NULL)
+		return;
+	EVP_PKEY_free((*k)->pkey);
+	free(*k);
+	*k = NULL;
+}
+
+enum key_type
+public_key_type(const struct public_key *k)
+{
+	return k->type;
+}
+
+uint32_t
+public_key_bits(const struct public_key *k)
+{
+	return k->bits;
+}
+
+/* RFC 6376 3.3.2: PKCS#1 v1.5 (RFC 8017 8.2.2), the digest being what was signed. */
+static bool
+rsa_verify(const struct crypto *c, const struct public_key *k, const uint8_t digest[SHA256_BYTES],
+    struct slice signature)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pkey, NULL);
+	bool good;
+
+	if (ctx == NULL)
+		out_of_memory(sizeof(*k));
+	good = EVP_PKEY_verify_init(ctx) == 1 &&
+	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
+	    EVP_PKEY_CTX_set_signature_md(ctx, c->sha256) == 1 &&
+	    EVP_PKEY_verify(
+		ctx, (const unsigned char *)signature.p, signature.len, digest, SHA256_BYTES) == 1;
+	EVP_PKEY_CTX_free(ctx);
+	return good;
+}
+
+/* RFC 8463 3: PureEdDSA over the 32 bytes of the SHA-256 digest. */
+static bool
+ed25519_verify(
+    const struct public_key *k, const uint8_t digest[SHA256_BYTES], struct slice signature)
+{
+	EVP_MD_CTX *ctx;
+	bool good;
+
+	if (signature.len != ED25519_SIGNATURE_BYTES)
+		return false;
+	ctx = EVP_MD_CTX_new();
+	if (ctx == NULL)
+		out_of_memory(sizeof(*k));
+	good = EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, k->pkey) == 1 &&
+	    EVP_DigestVerify(
+		ctx, (const unsigned char *)signature.p, signature.len, digest, SHA256_BYTES) == 1;
+	EVP_MD_CTX_free(ctx);
+	return good;
+}
+
+bool
+public_key_verify(const struct crypto *c, const struct public_key *k,
+    const uint8_t digest[SHA256_BYTES], struct slice signature)
+{
+	bool good = false;
+
+	switch (k->type) {
+	case KEY_RSA:
+		good = signature.len == ((size_t)k->bits + 7) / 8 &&
+		    rsa_verify(c, k, digest, signature);
+		break;
+	case KEY_ED25519:
+		good = ed25519_verify(k, digest, signature);
+		break;
+	}
+	/* A bad signature leaves a line in the thread's error queue; it says nothing more. */
+	ERR_clear_error();
+	return good;
+}
