@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         conf - the configuration, read once, immutable from then on
+ * DESCRIPTION  One table of settings (schema.c) makes the parser, the defaults, the checks, the
+ * sample file and the list that assay.conf(5) is checked against. Options travel down as the plain
+ *              structs that the modules declare; nothing in policy/ knows this header.
+ * DIAGNOSTICS  Errors name file, line, setting, what was found and what is allowed. An unknown
+ * setting is an error.
+ */
+#ifndef ASSAY_CONF_H
+#define ASSAY_CONF_H
+
+#include "policy/decide.h"
+#include "policy/evaluation.h"
+
+enum conf_log_target { CONF_LOG_STDERR, CONF_LOG_SYSLOG };
+enum conf_quarantine { CONF_QUARANTINE_HOLD, CONF_QUARANTINE_HEADER };
+
+struct conf {		     /* MT: immutable after conf_load() */
+	struct arena *arena; /* owns all text below */
+	const char *file;    /* NULL: the defaults */
+
+	/* the daemon */
+	const char *socket;	  /* "unix:/path", "inet:port@host", "inet6:port@host" */
+	uint32_t socket_mode;	  /* of a Unix socket, octal */
+	const char *user, *group; /* NULL: stay who we are */
+	const char *pid_file;	  /* NULL: none */
+	enum conf_log_target log_target;
+	const char *syslog_facility; /* "mail" */
+	uint32_t milter_timeout_s;
+
+	/* who we are, whom we don't look at */
+	struct slice authserv_id;	  /* default: the host name */
+	const struct slice *authserv_ids; /* it and its aliases */
+	size_t authserv_id_count;
+	const struct ip_network *trusted_networks; /* connections that are not evaluated */
+	size_t trusted_network_count;
+	bool skip_authenticated; /* nor those of authenticated clients */
+
+	/* what is done */
+	enum conf_quarantine quarantine;
+	const char *quarantine_header; /* name of the field added when quarantine is by header */
+
+	/* DNS */
+	struct dns_unbound_options dns;
+	struct resolver_options resolver;
+
+	/* DMARC by the public suffix list */
+	const char *psl_file; /* NULL: the list libpsl was built with */
+
+	/* handed down as they are; dmarc.psl is set by whoever opens it */
+	struct evaluator_options evaluator;
+	struct decide_rules decide;
+};
+
+/* NULL with *error_r set (heap text, the caller frees it): every fault found, one a line. */
+struct conf *conf_load(const char *file, char **error_r);
+
+/* What an empty file gives. Never fails. */
+struct conf *conf_defaults(void);
+
+void conf_free(struct conf **c);
+
+#endif
