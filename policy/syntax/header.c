@@ -45,11 +45,19 @@ header_list_add(struct header_list *list, struct arena *a, struct slice name, st
 	list->bytes += f->name.len + f->value.len + strlen(":\r\n");
 }
 
+struct slice
+header_name_trim(struct slice name)
+{
+	while (name.len > 0 && ascii_is_wsp(name.p[name.len - 1]))
+		name.len--;
+	return name;
+}
+
 const struct header_field *
 header_find(const struct header_list *list, const char *name, size_t from)
 {
 	for (size_t i = from; i < list->count; i++)
-		if (slice_equal_nocase(list->fields[i].name, slice_str(name)))
+		if (slice_equal_nocase(header_name_trim(list->fields[i].name), slice_str(name)))
 			return &list->fields[i];
 	return NULL;
 }
@@ -60,7 +68,7 @@ header_count(const struct header_list *list, const char *name)
 	size_t n = 0;
 
 	for (size_t i = 0; i < list->count; i++)
-		n += slice_equal_nocase(list->fields[i].name, slice_str(name));
+		n += slice_equal_nocase(header_name_trim(list->fields[i].name), slice_str(name));
 	return n;
 }
 

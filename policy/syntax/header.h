@@ -30,6 +30,12 @@ struct header_list {
 void header_list_add(
     struct header_list *list, struct arena *a, struct slice name, struct slice value);
 
+/*
+ * A name without the blanks that RFC 5322 4.5.1 lets stand before the colon. The name functions
+ * below leave them out as well: "From : x" is a From field to those who read it.
+ */
+struct slice header_name_trim(struct slice name);
+
 /* The first field of that name at or behind index from (case ignored), or NULL. */
 const struct header_field *header_find(
     const struct header_list *list, const char *name, size_t from);
