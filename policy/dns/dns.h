@@ -89,6 +89,8 @@ struct dns_answer {
 	uint32_t ttl_s; /* as received, within the cache's floor and ceiling */
 	size_t count;
 	const struct dns_record *records; /* in order of arrival; MX sorted by preference */
+	struct slice
+	    detail; /* of a tempfail: more about it, raw (why DNSSEC failed); may be empty */
 };
 
 /*
@@ -197,7 +199,5 @@ struct dns_backend *dns_zone_new(struct arena *a, struct slice text, const char 
 
 /* Zone text from which every question in the log gets the same answer again. Arena memory. */
 struct slice dns_zone_write(struct arena *a, const struct lookup *log, size_t count);
-
-/* ---- for those who write a backend (policy/dns/backend.h has the rest) ---- */
 
 #endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+#include <time.h>
+
+#include "policy/dns/internal.h"
+
+struct lookups {
+	struct arena *arena;
+	struct resolver *resolver;
+	struct lookups_limits limits;
+	uint64_t waited_ms; /* of limits.budget_ms */
+	/* One entry a question, in the order of asking; the arrays grow together. */
+	struct lookup *log;
+	struct seat {
+		struct flight *flight; /* NULL: answered, or never started */
+		uint64_t started_ms;
+	} * seats;
+	size_t count, size;
+	const struct dns_answer *too_many; /* given to what isn't logged any more */
+};
+
+uint64_t
+dns_monotonic_ms(void)
+{
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+		bug("clock_gettime");
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+struct lookups *
+lookups_new(struct arena *a, struct resolver *resolver, const struct lookups_limits *limits)
+{
+	struct lookups *l = arena_alloc(a, sizeof(*l));
+
+	l->arena = a;
+	l->resolver = resolver;
+	l->limits = *limits;
+	return l;
+}
+
+void
+lookups_fini(struct lookups **l)
+{
+	if (*l == NULL)
+		return;
+	for (size_t i = 0; i < (*l)->count; i++) {
+		if ((*l)->seats[i].flight != NULL)
+			flight_leave(&(*l)->seats[i].flight);
+		dns_answer_unref(&(*l)->log[i].answer);
+	}
+	dns_answer_unref(&(*l)->too_many);
+	*l = NULL;
+}
+
+static void
+grow(struct lookups *l)
+{
+	size_t size = l->size == 0 ? 16 : 2 * l->size;
+	struct lookup *log = arena_array(l->arena, size, sizeof(*log));
+	struct seat *seats = arena_array(l->arena, size, sizeof(*seats));
+
+	if (l->count > 0) {
+		memcpy(log, l->log, l->count * sizeof(*log));
+		memcpy(seats, l->seats, l->count * sizeof(*seats));
+	}
+	l->log = log;
+	l->seats = seats;
+	l->size = size;
+}
+
+static uint32_t
+budget_left(const struct lookups *l)
+{
+	return l->waited_ms < l->limits.budget_ms ? (uint32_t)(l->limits.budget_ms - l->waited_ms)
+						  : 0;
+}
+
+/* The entry of the question, begun if it is new; SLICE_NONE: no more are allowed. */
+static size_t
+entry_of(struct lookups *l, struct slice name, enum dns_type type)
+{
+	struct dns_name n;
+	bool valid = dns_name_set(&n, name) == 0;
+	struct slice key = valid ? dns_name_slice(&n) : name;
+	struct lookup *entry;
+	struct seat *seat;
+
+	for (size_t i = 0; i < l->count; i++)
+		if (l->log[i].type == type && slice_equal(l->log[i].name, key))
+			return i;
+	if (l->count >= l->limits.max_lookups)
+		return SLICE_NONE;
+	if (l->count == l->size)
+		grow(l);
+	entry = &l->log[l->count];
+	seat = &l->seats[l->count];
+	*entry = (struct lookup){ .name = arena_copy(l->arena, key), .type = type };
+	*seat = (struct seat){ .started_ms = dns_monotonic_ms() };
+	if (!valid) {
+		const struct dns_answer draft = { .status = DNS_NXDOMAIN,
+			.reason = DNS_R_BAD_NAME };
+
+		entry->answer = dns_answer_make(&draft, type);
+		return l->count++;
+	}
+	/* Nothing is started that nobody has time to wait for. */
+	entry->answer = resolver_begin(
+	    l->resolver, key, type, budget_left(l) == 0 ? 0 : l->limits.timeout_ms, &seat->flight);
+	entry->cached = entry->answer != NULL;
+	return l->count++;
+}
+
+/* Wait for entry i as long as the lookup's own time and the message's budget allow. */
+static void
+wait_for(struct lookups *l, size_t i)
+{
+	struct lookup *entry = &l->log[i];
+	struct seat *seat = &l->seats[i];
+	uint64_t now = dns_monotonic_ms(), flown = now - seat->started_ms, waited;
+	uint64_t wait = flown < l->limits.timeout_ms ? l->limits.timeout_ms - flown : 0;
+	enum dns_reason reason = DNS_R_TIMEOUT;
+
+	if (budget_left(l) < wait || seat->flight == NULL) {
+		wait = budget_left(l);
+		reason = DNS_R_BUDGET;
+	}
+	if (seat->flight != NULL) {
+		entry->answer = flight_wait(seat->flight, wait);
+		flight_leave(&seat->flight);
+	}
+	waited = dns_monotonic_ms() - now;
+	entry->waited_ms = (uint32_t)waited;
+	l->waited_ms += waited;
+	if (entry->answer == NULL)
+		entry->answer = dns_answer_fail(reason);
+}
+
+const struct dns_answer *
+lookups_ask(struct lookups *l, struct slice name, enum dns_type type)
+{
+	size_t i = entry_of(l, name, type);
+
+	if (i == SLICE_NONE) {
+		if (l->too_many == NULL)
+			l->too_many = dns_answer_fail(DNS_R_TOO_MANY);
+		return l->too_many;
+	}
+	if (l->log[i].answer == NULL)
+		wait_for(l, i);
+	return l->log[i].answer;
+}
+
+void
+lookups_prefetch(struct lookups *l, struct slice name, enum dns_type type)
+{
+	(void)entry_of(l, name, type);
+}
+
+const struct lookup *
+lookups_log(struct lookups *l, size_t *count_r)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->seats[i].flight == NULL || l->log[i].answer != NULL)
+			continue;
+		l->log[i].answer = flight_wait(l->seats[i].flight, 0);
+		if (l->log[i].answer != NULL)
+			flight_leave(&l->seats[i].flight);
+	}
+	*count_r = l->count;
+	return l->log;
+}
