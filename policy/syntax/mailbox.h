@@ -6,6 +6,12 @@
  * what the grammar doesn't cover is malformed, with a reason, and what can be read of it all the
  * same is still reported, so that policy can look at it. No recursion; comments nest at most
  * LIMIT_COMMENT_DEPTH deep.
+ *              malformed is also set where RFC 5322 has one reading and mail programs have others,
+ *              so that nothing that people may be shown as the author's domain goes unjudged:
+ *              source routes, "@" or "<" in a quoted local-part, encoded words and characters that
+ *              hide or look like others in it, comments and blanks inside an address, NUL and
+ *              other control bytes, bytes that are not UTF-8. A display name may hold anything:
+ *              what it looks like is not judged.
  */
 #ifndef ASSAY_MAILBOX_H
 #define ASSAY_MAILBOX_H
@@ -36,7 +42,9 @@ void author_read(struct arena *a, const struct header_list *header, struct autho
 /*
  * The argument of MAIL FROM as a milter gives it: "<a@b>" or "a@b"; "<>" and "" are the null
  * reverse-path and give an empty mailbox. A source route is skipped (RFC 5321 4.1.1.3). The domain
- * is what stands behind the last "@" outside quotes, as it came: spf wants it so; never fails.
+ * is what stands behind the last "@" outside quotes, the local-part what stands before it; both as
+ * they came, quotes kept: spf wants them so. Without "@" all of it is local-part. Arena copies;
+ * never fails.
  */
 void reverse_path_read(
     struct arena *a, struct slice path, struct slice *local_part, struct slice *domain);
