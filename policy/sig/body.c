@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "policy/sig/sig.h"
+
+#define CANONS	     2
+#define WISHES_START 8
+
+struct wish {
+	enum sig_canon canon;
+	uint64_t limit;
+	uint64_t hashed;
+	struct digest *digest;
+	uint8_t result[SHA256_BYTES];
+};
+
+/* One form of the body; only what some signature wants is made. */
+struct form {
+	struct sig_bodies *owner;
+	struct sig_canon_body canon;
+	uint64_t length;
+	bool wanted;
+};
+
+struct sig_bodies {
+	struct arena *arena;
+	const struct crypto *crypto;
+	struct form forms[CANONS];
+	struct wish *wishes;
+	size_t count, size;
+};
+
+/* Cut the run at each digest's own l= (PITFALLS 19: one digest's end is not another's). */
+static void
+take_run(void *ctx, const char *bytes, size_t len)
+{
+	struct form *form = ctx;
+	struct sig_bodies *b = form->owner;
+
+	form->length += len;
+	for (size_t i = 0; i < b->count; i++) {
+		struct wish *w = &b->wishes[i];
+		uint64_t room = w->limit - w->hashed;
+
+		if (&b->forms[w->canon] != form)
+			continue;
+		if (room > len)
+			room = len;
+		digest_update(w->digest, bytes, (size_t)room);
+		w->hashed += room;
+	}
+}
+
+struct sig_bodies *
+sig_bodies_new(struct arena *a, const struct crypto *c)
+{
+	struct sig_bodies *b = arena_alloc(a, sizeof(*b));
+
+	b->arena = a;
+	b->crypto = c;
+	for (size_t i = 0; i < CANONS; i++) {
+		b->forms[i].owner = b;
+		sig_canon_body_init(&b->forms[i].canon, (enum sig_canon)i, take_run, &b->forms[i]);
+	}
+	return b;
+}
+
+void
+sig_bodies_fini(struct sig_bodies **b)
+{
+	if (*b == NULL)
+		return;
+	for (size_t i = 0; i < (*b)->count; i++)
+		digest_free(&(*b)->wishes[i].digest);
+	*b = NULL;
+}
+
+size_t
+sig_bodies_add(struct sig_bodies *b, enum sig_canon canon, uint64_t limit)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (b->wishes[i].canon == canon && b->wishes[i].limit == limit)
+			return i;
+	if (b->count == b->size) {
+		size_t size = b->size == 0 ? WISHES_START : 2 * b->size;
+		struct wish *grown = arena_array(b->arena, size, sizeof(*grown));
+
+		for (size_t i = 0; i < b->count; i++)
+			grown[i] = b->wishes[i];
+		b->wishes = grown;
+		b->size = size;
+	}
+	b->wishes[b->count] = (struct wish){
+		.canon = canon, .limit = limit, .digest = digest_new(b->crypto)
+	};
+	b->forms[canon].wanted = true;
+	return b->count++;
+}
+
+bool
+sig_bodies_update(struct sig_bodies *b, struct slice chunk)
+{
+	bool more = false;
+
+	for (size_t i = 0; i < CANONS; i++)
+		if (b->forms[i].wanted)
+			sig_canon_body_update(&b->forms[i].canon, chunk);
+	for (size_t i = 0; i < b->count; i++)
+		more = more || b->wishes[i].hashed < b->wishes[i].limit;
+	return more;
+}
+
+void
+sig_bodies_end(struct sig_bodies *b)
+{
+	for (size_t i = 0; i < CANONS; i++)
+		if (b->forms[i].wanted)
+			sig_canon_body_end(&b->forms[i].canon);
+	for (size_t i = 0; i < b->count; i++)
+		digest_final(b->wishes[i].digest, b->wishes[i].result);
+}
+
+const uint8_t *
+sig_bodies_digest(const struct sig_bodies *b, size_t number)
+{
+	return b->wishes[number].result;
+}
+
+uint64_t
+sig_bodies_hashed(const struct sig_bodies *b, size_t number)
+{
+	return b->wishes[number].hashed;
+}
+
+uint64_t
+sig_bodies_length(const struct sig_bodies *b, size_t number)
+{
+	return b->forms[b->wishes[number].canon].length;
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "policy/sig/sig.h"
+
+/* ---- header fields ---- */
+
+static char *
+put(char *out, const char *from, const char *to)
+{
+	size_t len = (size_t)(to - from);
+
+	if (len > 0)
+		memcpy(out, from, len);
+	return out + len;
+}
+
+/*
+ * RFC 6376 3.4.2: unfold, each run of WSP to one SP, none at either end. CR and LF are dropped only
+ * where they fold, that is, as CRLF (header_list keeps a CR alone; it stays here as well).
+ */
+static char *
+put_relaxed_value(char *out, struct slice value)
+{
+	const char *p = value.p, *end = value.p + value.len;
+	bool blank = false, started = false;
+
+	while (p < end) {
+		const char *word = p;
+
+		if (ascii_is_wsp(*p) || *p == '\n' || (*p == '\r' && p + 1 < end && p[1] == '\n')) {
+			/* "Unfold": CRLF goes; a fold has WSP beside it, which is the blank. */
+			blank = blank || ascii_is_wsp(*p);
+			p++;
+			continue;
+		}
+		while (p < end && !ascii_is_wsp(*p) && *p != '\n' &&
+		    !(*p == '\r' && p + 1 < end && p[1] == '\n'))
+			p++;
+		if (blank && started)
+			*out++ = ' ';
+		out = put(out, word, p);
+		started = true;
+		blank = false;
+	}
+	return out;
+}
+
+size_t
+sig_canon_field(enum sig_canon canon, struct slice name, struct slice value, char *out)
+{
+	char *start = out;
+
+	switch (canon) {
+	case SIG_SIMPLE: /* RFC 6376 3.4.1: not changed in any way */
+		out = put(out, name.p, name.p + name.len);
+		*out++ = ':';
+		out = put(out, value.p, value.p + value.len);
+		break;
+	case SIG_RELAXED:
+		name = header_name_trim(name);
+		for (size_t i = 0; i < name.len; i++)
+			*out++ = ascii_lower(name.p[i]);
+		*out++ = ':';
+		out = put_relaxed_value(out, value);
+		break;
+	}
+	return (size_t)(out - start);
+}
+
+/* ---- body ---- */
+
+void
+sig_canon_body_init(struct sig_canon_body *b, enum sig_canon canon, sig_canon_sink *sink, void *ctx)
+{
+	*b = (struct sig_canon_body){ .canon = canon, .sink = sink, .ctx = ctx };
+}
+
+static void
+flush_run(struct sig_canon_body *b)
+{
+	if (b->run_len > 0)
+		b->sink(b->ctx, b->run, b->run_len);
+	b->run_len = 0;
+}
+
+/* Hand bytes on; what continues the run in memory only makes it longer. */
+static void
+emit(struct sig_canon_body *b, const char *p, size_t len)
+{
+	b->started = true;
+	if (b->run_len > 0 && b->run + b->run_len == p) {
+		b->run_len += len;
+		return;
+	}
+	flush_run(b);
+	b->run = p;
+	b->run_len = len;
+}
+
+static void
+emit_line_ends(struct sig_canon_body *b, uint64_t count)
+{
+	static const char ends[] =
+	    "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n";
+	const uint64_t most = (sizeof(ends) - 1) / 2;
+
+	while (count > 0) {
+		uint64_t n = count < most ? count : most;
+
+		emit(b, ends, (size_t)(2 * n));
+		flush_run(b); /* the same bytes may come again: they don't continue the run */
+		count -= n;
+	}
+}
+
+/* Text follows: lines that were held were not the last ones after all. */
+static void
+emit_held(struct sig_canon_body *b)
+{
+	if (b->held_lines > 0 && b->held_lines_at != NULL)
+		emit(b, b->held_lines_at, (size_t)(2 * b->held_lines));
+	else
+		emit_line_ends(b, b->held_lines);
+	b->held_lines = 0;
+	/* RFC 6376 3.4.4: all WSP within a line to a single SP */
+	if (b->held_wsp)
+		emit(b, b->held_wsp_at != NULL ? b->held_wsp_at : " ", 1);
+	b->held_wsp = false;
+}
+
+/* A line ends; its CRLF stands at at, or was cut in two (NULL). */
+static void
+hold_line(struct sig_canon_body *b, const char *at)
+{
+	if (b->held_lines == 0)
+		b->held_lines_at = at;
+	else if (b->held_lines_at != NULL && b->held_lines_at + 2 * b->held_lines != at)
+		b->held_lines_at = NULL;
+	b->held_lines++;
+	b->held_wsp = false; /* RFC 6376 3.4.4: WSP at the end of a line is ignored */
+}
+
+/*
+ * Where the next TAB and the next pair of SP are in a piece of line. Each is looked for once and
+ * kept until it is passed, so that a line is searched once however many there are.
+ */
+struct blanks {
+	const char *end, *tab, *pair;
+};
+
+static const char *
+next_tab(const char *p, const char *end)
+{
+	const char *hit = memchr(p, '\t', (size_t)(end - p));
+
+	return hit == NULL ? end : hit;
+}
+
+static const char *
+next_pair(const char *p, const char *end)
+{
+	const char *hit = memmem(p, (size_t)(end - p), "  ", 2);
+
+	return hit == NULL ? end : hit;
+}
+
+/* p is no WSP. The end of the longest stretch from p that relaxed leaves as it is. */
+static const char *
+clean_until(struct blanks *k, const char *p)
+{
+	const char *until;
+
+	if (k->tab < p)
+		k->tab = next_tab(p, k->end);
+	if (k->pair < p)
+		k->pair = next_pair(p, k->end);
+	until = k->tab < k->pair ? k->tab : k->pair;
+	while (until > p && ascii_is_wsp(until[-1]))
+		until--;
+	return until;
+}
+
+/* A piece of one line, without line ends. */
+static void
+relaxed_text(struct sig_canon_body *b, const char *p, const char *end)
+{
+	struct blanks k = { end, next_tab(p, end), next_pair(p, end) };
+
+	while (p < end) {
+		const char *start = p;
+
+		if (ascii_is_wsp(*p)) {
+			while (p < end && ascii_is_wsp(*p))
+				p++;
+			b->held_wsp_at = !b->held_wsp && p == start + 1 && *start == ' ' ? start
+											 : NULL;
+			b->held_wsp = true;
+			continue;
+		}
+		p = clean_until(&k, p);
+		emit_held(b);
+		emit(b, start, (size_t)(p - start));
+	}
+}
+
+static void
+simple_text(struct sig_canon_body *b, const char *p, const char *end)
+{
+	if (p == end)
+		return;
+	emit_held(b);
+	emit(b, p, (size_t)(end - p));
+}
+
+static void
+text(struct sig_canon_body *b, const char *p, const char *end)
+{
+	switch (b->canon) {
+	case SIG_SIMPLE:
+		simple_text(b, p, end);
+		return;
+	case SIG_RELAXED:
+		relaxed_text(b, p, end);
+		return;
+	}
+}
+
+/* The chunk before this one ended in CR: half a line end, or a byte like any other. */
+static void
+settle_cr(struct sig_canon_body *b, struct slice *chunk)
+{
+	static const char cr = '\r';
+
+	b->held_cr = false;
+	if (chunk->p[0] == '\n') {
+		hold_line(b, NULL);
+		*chunk = slice_from(*chunk, 1);
+	} else {
+		text(b, &cr, &cr + 1);
+	}
+}
+
+void
+sig_canon_body_update(struct sig_canon_body *b, struct slice chunk)
+{
+	const char *p, *end, *line, *lf;
+
+	if (chunk.len > 0 && b->held_cr)
+		settle_cr(b, &chunk);
+	if (chunk.len == 0) {
+		flush_run(b);
+		return;
+	}
+	p = line = chunk.p;
+	end = chunk.p + chunk.len;
+	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		if (lf > line && lf[-1] == '\r') {
+			text(b, line, lf - 1);
+			hold_line(b, lf - 1);
+			line = lf + 1;
+		}
+		p = lf + 1;
+	}
+	if (end > line && end[-1] == '\r') {
+		b->held_cr = true;
+		end--;
+	}
+	text(b, line, end);
+	flush_run(b);
+	/* The chunk's memory is the caller's again. */
+	b->held_lines_at = b->held_wsp_at = b->run = NULL;
+}
+
+void
+sig_canon_body_end(struct sig_canon_body *b)
+{
+	static const char cr = '\r';
+
+	if (b->held_cr)
+		text(b, &cr, &cr + 1);
+	b->held_cr = false;
+	/*
+	 * RFC 6376 3.4.3: trailing empty lines go, one CRLF ends the body, and is the whole of an
+	 * empty one. 3.4.4: the same, but an empty body stays empty.
+	 */
+	if (b->started || b->canon == SIG_SIMPLE)
+		emit_line_ends(b, 1);
+	flush_run(b);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "policy/sig/sig.h"
+
+/*
+ * A hash table of names, chained through the fields themselves: a sender may send a thousand fields
+ * and name hundreds of them in each of many signatures, and looking through all for each would be
+ * the sender's way to keep us busy.
+ */
+#define BUCKETS 256 /* a power of two */
+
+struct sig_fields {
+	struct arena *arena;
+	const struct header_list *header;
+	size_t bottom[BUCKETS]; /* the lowest field of that hash */
+	size_t *above;		/* [field]: the next one up with the same hash */
+	size_t *cursor;		/* [lowest field of a name]: the next one to take; per signature */
+};
+
+static size_t
+hash_name(struct slice name)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (size_t i = 0; i < name.len; i++)
+		h = (h ^ (unsigned char)ascii_lower(name.p[i])) * 16777619u;
+	return (h ^ h >> 16) & (BUCKETS - 1);
+}
+
+static struct slice
+name_of(const struct sig_fields *f, size_t field)
+{
+	return header_name_trim(f->header->fields[field].name);
+}
+
+/* The lowest field of that name among the chain from start. */
+static size_t
+find_in_chain(const struct sig_fields *f, size_t start, struct slice name)
+{
+	size_t i = start;
+
+	while (i != SIG_NO_FIELD && !slice_equal_nocase(name_of(f, i), name))
+		i = f->above[i];
+	return i;
+}
+
+struct sig_fields *
+sig_fields_new(struct arena *a, const struct header_list *header)
+{
+	struct sig_fields *f = arena_alloc(a, sizeof(*f));
+
+	f->arena = a;
+	f->header = header;
+	f->above = arena_array(a, header->count, sizeof(*f->above));
+	f->cursor = arena_array(a, header->count, sizeof(*f->cursor));
+	for (size_t i = 0; i < BUCKETS; i++)
+		f->bottom[i] = SIG_NO_FIELD;
+	for (size_t i = 0; i < header->count; i++) {
+		size_t *bottom = &f->bottom[hash_name(name_of(f, i))];
+
+		f->above[i] = *bottom;
+		*bottom = i;
+	}
+	return f;
+}
+
+/* RFC 6376 5.4.2: instances are consumed from the bottom of the header upwards. */
+static size_t
+take(struct sig_fields *f, struct slice name, size_t own)
+{
+	size_t head = find_in_chain(f, f->bottom[hash_name(name)], name);
+	size_t taken;
+
+	if (head == SIG_NO_FIELD || f->cursor[head] == SIG_NO_FIELD)
+		return SIG_NO_FIELD;
+	taken = f->cursor[head];
+	if (taken == own)
+		taken = find_in_chain(f, f->above[taken], name);
+	f->cursor[head] = taken == SIG_NO_FIELD ? SIG_NO_FIELD
+						: find_in_chain(f, f->above[taken], name);
+	return taken;
+}
+
+const size_t *
+sig_fields_select(struct sig_fields *f, const struct slice *names, size_t name_count, size_t own)
+{
+	size_t *selected = arena_array(f->arena, name_count, sizeof(*selected));
+
+	/* Each name starts again at its lowest field. */
+	for (size_t i = 0; i < f->header->count; i++)
+		f->cursor[i] = i;
+	for (size_t i = 0; i < name_count; i++)
+		selected[i] = take(f, names[i], own);
+	return selected;
+}
+
+void
+sig_header_init(struct sig_header *h, struct arena *a, struct digest *digest, enum sig_canon canon)
+{
+	*h = (struct sig_header){ .arena = a, .digest = digest, .canon = canon };
+}
+
+/* Room for the canonical form of such a field, with CRLF. */
+static char *
+make_room(struct sig_header *h, size_t name_len, size_t value_len)
+{
+	size_t want = name_len + 1 + value_len + 2;
+
+	if (want > h->room_size) {
+		h->room_size = 2 * want;
+		h->room = arena_alloc(h->arena, h->room_size);
+	}
+	return h->room;
+}
+
+void
+sig_header_add(struct sig_header *h, const struct header_field *field)
+{
+	char *room = make_room(h, field->name.len, field->value.len);
+	size_t len = sig_canon_field(h->canon, field->name, field->value, room);
+
+	room[len++] = '\r';
+	room[len++] = '\n';
+	digest_update(h->digest, room, len);
+}
+
+void
+sig_header_end(
+    struct sig_header *h, const struct header_field *signature, uint8_t out[SHA256_BYTES])
+{
+	struct slice value = signature->value, b = sig_raw_tag(value, "b");
+	char *room = make_room(h, signature->name.len, value.len), *without;
+	size_t before, len;
+
+	if (b.p != NULL) {
+		before = (size_t)(b.p - value.p);
+		without = arena_alloc(h->arena, value.len);
+		memcpy(without, value.p, before);
+		memcpy(without + before, b.p + b.len, value.len - before - b.len);
+		value = slice_of(without, value.len - b.len);
+	}
+	len = sig_canon_field(h->canon, signature->name, value, room);
+	digest_update(h->digest, room, len);
+	digest_final(h->digest, out);
+}
+
+void
+sig_header_digest(struct sig_header *h, const struct header_list *header, const size_t *selected,
+    size_t selected_count, size_t own, uint8_t out[SHA256_BYTES])
+{
+	for (size_t i = 0; i < selected_count; i++)
+		if (selected[i] != SIG_NO_FIELD)
+			sig_header_add(h, &header->fields[selected[i]]);
+	sig_header_end(h, &header->fields[own], out);
+}
+
+struct slice
+sig_raw_tag(struct slice list, const char *name)
+{
+	struct slice tag;
+
+	while (slice_next(&list, ';', &tag)) {
+		size_t equals = slice_find(tag, '=');
+
+		if (equals != SLICE_NONE &&
+		    slice_equal(slice_trim(slice_sub(tag, 0, equals)), slice_str(name)))
+			return slice_of(tag.p + equals + 1, tag.len - equals - 1);
+	}
+	return slice_of(NULL, 0);
+}
+
+struct slice
+sig_squeeze(struct arena *a, struct slice s)
+{
+	char *p = arena_alloc(a, s.len + 1);
+	size_t len = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		if (!ascii_is_space(s.p[i]))
+			p[len++] = s.p[i];
+	return slice_of(p, len);
+}
