@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A private Postfix: own configuration, queue, port and mailboxes, all below one folder."""
+
+import email
+import os
+import pwd
+import re
+import subprocess
+import time
+
+from .process import Child, LabError, free_port, listens, wait_until
+
+# static:inbox/ puts every recipient's mail into one Maildir; nothing here asks the DNS.
+MAIN_CF = """\
+compatibility_level = 3.6
+queue_directory = {folder}/spool
+data_directory = {folder}/data
+command_directory = /usr/sbin
+daemon_directory = {daemons}
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = {folder}/maillog
+maillog_file_prefixes = {folder}
+myhostname = mx.demo.example
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.9/32
+alias_maps =
+local_recipient_maps =
+smtpd_peername_lookup = no
+smtpd_authorized_xclient_hosts = 127.0.0.0/8
+smtpd_client_connection_rate_limit = 0
+smtpd_relay_restrictions = reject_unauth_destination
+smtpd_error_sleep_time = 0
+smtpd_hard_error_limit = 1000
+message_size_limit = 104857600
+virtual_mailbox_limit = 0
+virtual_mailbox_domains = rcpt.example
+virtual_mailbox_base = {folder}/mail
+virtual_mailbox_maps = static:inbox/
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+smtpd_milters = {milter}
+non_smtpd_milters =
+milter_default_action = tempfail
+"""
+
+MASTER_CF = """\
+127.0.0.1:{port} inet n - n - - smtpd
+pickup    unix  n - n 60 1 pickup
+cleanup   unix  n - n - 0 cleanup
+qmgr      unix  n - n 300 1 qmgr
+proxymap  unix  - - n - - proxymap
+rewrite   unix  - - n - - trivial-rewrite
+bounce    unix  - - n - 0 bounce
+defer     unix  - - n - 0 bounce
+trace     unix  - - n - 0 bounce
+error     unix  - - n - - error
+retry     unix  - - n - - error
+discard   unix  - - n - - discard
+virtual   unix  - n n - - virtual
+smtp      unix  - - n - - smtp
+anvil     unix  - - n - 1 anvil
+showq     unix  n - n - - showq
+postlog   unix-dgram n - n - 1 postlogd
+"""
+
+DAEMONS = "/usr/lib/postfix/sbin"
+QUEUED_AS = re.compile(r"queued as ([0-9A-Za-z]+)")
+
+
+class Arrival:
+    """Where a message ended, and what stands there."""
+
+    INBOX, HOLD, NOWHERE = "inbox", "hold queue", "nowhere"
+
+    def __init__(self, place, raw=b""):
+        self.place = place
+        self.raw = raw
+        self.message = email.message_from_bytes(raw)
+
+    def fields(self, name):
+        """Values of that header field, unfolded, topmost first."""
+        return [
+            re.sub(r"\r?\n[ \t]+", " ", str(v)).strip() for v in self.message.get_all(name, [])
+        ]
+
+    def names(self):
+        return [k for k, _ in self.message.items()]
+
+
+class Postfix:
+    def __init__(self, folder, milter):
+        self.folder = os.path.join(folder, "postfix")
+        self.milter = milter
+        self.child = None
+        self.port = None
+        user = pwd.getpwnam("postfix")
+        self.ids = (user.pw_uid, user.pw_gid)
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    def start(self):
+        for name in ("", "etc", "spool", "data", "mail"):
+            os.mkdir(self.path(name))
+        for name in ("data", "mail"):
+            os.chown(self.path(name), *self.ids)
+        for _ in range(3):
+            self._configure()
+            # `postfix start` would leave the master to init; as our own child it can be waited for.
+            self._postfix("check")
+            self.child = Child(
+                "postfix",
+                [f"{DAEMONS}/master", "-c", self.path("etc"), "-d"],
+                self.path("output"),
+            )
+            if self._came_up():
+                return
+            self.child.stop()
+        raise LabError(f"Postfix does not start:\n{self.log()[-2000:]}{self.child.log()[-2000:]}")
+
+    def _postfix(self, command):
+        done = subprocess.run(
+            ["/usr/sbin/postfix", "-c", self.path("etc"), command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise LabError(f"postfix {command}: {done.stdout}{done.stderr}{self.log()[-2000:]}")
+
+    def _configure(self):
+        self.port = free_port()
+        with open(self.path("etc", "main.cf"), "w", encoding="ascii") as f:
+            f.write(
+                MAIN_CF.format(
+                    folder=self.folder,
+                    daemons=DAEMONS,
+                    uid=self.ids[0],
+                    gid=self.ids[1],
+                    milter=self.milter,
+                )
+            )
+        with open(self.path("etc", "master.cf"), "w", encoding="ascii") as f:
+            f.write(MASTER_CF.format(port=self.port))
+
+    def _came_up(self):
+        end = time.monotonic() + 30
+        while time.monotonic() < end and self.child.alive():
+            if listens(self.port):
+                return True
+            time.sleep(0.02)
+        return False
+
+    def stop(self):
+        if self.child is not None:
+            self.child.stop()
+
+    def log(self):
+        try:
+            with open(self.path("maillog"), "r", encoding="utf-8", errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    # ---- what became of a message ----
+
+    def arrival(self, reply):
+        """Of a message that Postfix answered with `reply`; waits for the delivery."""
+        queued = QUEUED_AS.search(reply.text)
+        if reply.code != 250 or queued is None:
+            return Arrival(Arrival.NOWHERE)
+        queue_id = queued.group(1)
+        return wait_until(
+            lambda: self._look(queue_id), 30, f"message {queue_id} to arrive somewhere"
+        )
+
+    def _look(self, queue_id):
+        if os.path.exists(self.path("spool", "hold", queue_id)):
+            return Arrival(Arrival.HOLD, self._held(queue_id))
+        log = self.log()
+        if f"{queue_id}: milter-discard" in log or f"{queue_id}: discarded" in log:
+            return Arrival(Arrival.NOWHERE)
+        if f"{queue_id}: removed" in log:
+            return Arrival(Arrival.INBOX, self._delivered(queue_id))
+        return None
+
+    def _held(self, queue_id):
+        return subprocess.run(
+            ["/usr/sbin/postcat", "-c", self.path("etc"), "-hbq", queue_id],
+            capture_output=True,
+            check=True,
+        ).stdout
+
+    def _delivered(self, queue_id):
+        """The file in the Maildir: our own Received names the queue id."""
+        mark = f"id {queue_id}\n".encode()
+        new = self.path("mail", "inbox", "new")
+        names = sorted(os.listdir(new), key=lambda n: os.stat(os.path.join(new, n)).st_mtime_ns)
+        for name in reversed(names):
+            with open(os.path.join(new, name), "rb") as f:
+                head = f.read(64 * 1024)
+                if mark in head:
+                    return head + f.read()
+        raise LabError(f"{queue_id} left the queue, but is in no mailbox")
+
+    def queue_is_empty(self):
+        return not any(
+            files
+            for name in ("maildrop", "incoming", "active", "deferred")
+            for _, _, files in os.walk(self.path("spool", name))
+        )
