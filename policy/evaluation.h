@@ -50,6 +50,8 @@ const struct verdict *evaluation_so_far(const struct evaluation *ev);
  * limit.
  */
 int evaluation_header(struct evaluation *ev, struct slice name, struct slice value);
+/* The front met a limit of its own (static text): no more is taken, the verdict will name it. */
+void evaluation_give_up(struct evaluation *ev, const char *limit);
 void evaluation_end_of_headers(struct evaluation *ev);
 
 /* The fields seen so far, in wire form. */

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "policy/decide.h"
+
+#include "policy/base/limits.h"
+#include "policy/base/strbuf.h"
+#include "policy/explain.h"
+#include "policy/syntax/domain.h"
+
+const struct decide_rules decide_defaults = {
+	.on_policy_reject = ACTION_REJECT,
+	.on_policy_quarantine = ACTION_QUARANTINE,
+	.on_temperror = ACTION_TEMPFAIL,
+	.on_several_authors = ACTION_REJECT,
+	.on_malformed_from = ACTION_REJECT,
+	.on_no_author = ACTION_REJECT,
+	.on_spf_fail = ACTION_ACCEPT,
+	.on_iprev_fail = ACTION_ACCEPT,
+	.list_rule = true,
+};
+
+struct decision { /* what is passed around while deciding */
+	struct arena *arena;
+	const struct decide_rules *rules;
+	const struct verdict *v;
+	struct slice queue_id;
+	struct disposition *out;
+};
+
+/* Enhanced status codes, without their class: RFC 7372 section 3, RFC 3463 section 3. */
+#define STATUS_LIMIT	"3.0"  /* other mail system status */
+#define STATUS_AUTHOR	"7.1"  /* delivery not authorized; the example of RFC 9989 7.2 */
+#define STATUS_DNS	"4.3"  /* directory server failure */
+#define STATUS_SPF	"7.23" /* SPF validation failed */
+#define STATUS_IPREV	"7.25" /* reverse DNS validation failed */
+#define STATUS_MULTIPLE "7.26" /* multiple authentication checks failed */
+
+/* "550 5.7.26 TEXT (queue id ID)"; the text is cut so that the queue id is always there. */
+static const char *
+write_reply(const struct decision *d, bool permanent, const char *status, const char *text)
+{
+	const char *id = d->queue_id.len == 0
+	    ? ""
+	    : arena_printf(d->arena, " (queue id %s)", arena_printable(d->arena, d->queue_id, 64));
+	struct strbuf b;
+
+	strbuf_init(&b, d->arena, LIMIT_REPLY_BYTES - slice_str(id).len);
+	strbuf_str(&b, text);
+	return arena_printf(
+	    d->arena, "%s.%s %s%s", permanent ? "550 5" : "451 4", status, strbuf_slice(&b).p, id);
+}
+
+static void
+settle(const struct decision *d, enum action action, enum cause cause, const char *status,
+    const char *text)
+{
+	struct disposition *out = d->out;
+
+	out->action = action;
+	out->cause = cause;
+	out->explanation = text;
+	if (action == ACTION_REJECT || action == ACTION_TEMPFAIL)
+		out->reply = write_reply(d, action == ACTION_REJECT, status, text);
+}
+
+static void
+add_override(const struct decision *d, enum override kind, const char *comment)
+{
+	struct disposition *out = d->out;
+
+	if (out->override_count < OVERRIDES_MAX)
+		out->overrides[out->override_count++] = (struct override_entry){ .kind = kind,
+			.comment = comment };
+}
+
+/* ---- faults of the author ---- */
+
+/* Did a rule on the From field settle it? RFC 9989 5.3.1, 11.5; PITFALLS 35. */
+static bool
+decide_author(const struct decision *d)
+{
+	const struct author *author = &d->v->author;
+	enum action action;
+	const char *text;
+
+	if (author->from_fields > 1) {
+		action = d->rules->on_several_authors;
+		text = arena_printf(
+		    d->arena, "the message has %zu From fields", author->from_fields);
+	} else if (author->domain_count > 1) {
+		action = d->rules->on_several_authors;
+		text = arena_printf(d->arena, "the From field names %zu author domains: %s and %s",
+		    author->domain_count, arena_printable(d->arena, author->domains[0], 100),
+		    arena_printable(d->arena, author->domains[1], 100));
+	} else if (author->malformed != NULL) {
+		action = d->rules->on_malformed_from;
+		text = arena_printf(d->arena, "the From field is malformed: %s", author->malformed);
+	} else if (author->domain_count == 0) {
+		action = d->rules->on_no_author;
+		text = author->from_fields == 0 ? "the message has no From field"
+						: "the From field names no domain";
+	} else {
+		return false;
+	}
+	if (action == ACTION_ACCEPT)
+		return false;
+	settle(d, action, CAUSE_AUTHOR, STATUS_AUTHOR, text);
+	return true;
+}
+
+/* ---- local rules ---- */
+
+static const struct domain_rule_entry *
+find_rule(const struct decision *d)
+{
+	struct slice author = d->v->dmarc.author_domain;
+
+	for (size_t i = 0; author.len > 0 && i < d->rules->domain_count; i++) {
+		const struct domain_rule_entry *e = &d->rules->domains[i];
+		bool same = slice_equal_nocase(e->domain, author);
+
+		if (e->subdomains ? !same && domain_covers(e->domain, author) : same)
+			return e;
+	}
+	return NULL;
+}
+
+/*
+ * Is the author domain authenticated although no DMARC record says how to compare? A local rule
+ * that forces reject on a domain without a record must not hit its genuine mail.
+ */
+static bool
+author_authenticated(const struct verdict *v)
+{
+	struct slice author = v->dmarc.author_domain;
+
+	if (v->spf.result == SPF_PASS && domain_covers(v->spf.domain, author) &&
+	    domain_labels(v->spf.domain) > 1)
+		return true;
+	for (size_t i = 0; i < v->dkim.count; i++)
+		if (v->dkim.signatures[i].result == DKIM_PASS &&
+		    domain_covers(v->dkim.signatures[i].domain, author) &&
+		    domain_labels(v->dkim.signatures[i].domain) > 1)
+			return true;
+	return false;
+}
+
+/* Why the one who handed the message on is trusted, or NULL. */
+static const char *
+find_forwarder(const struct decision *d)
+{
+	const struct decide_rules *r = d->rules;
+	const struct verdict *v = d->v;
+	char text[IP_TEXT_BYTES];
+
+	for (size_t i = 0; i < r->forwarder_network_count; i++)
+		if (ip_in_network(&v->connection.client, &r->forwarder_networks[i]))
+			return arena_printf(
+			    d->arena, "client %s", ip_print(&v->connection.client, text));
+	for (size_t i = 0; i < r->forwarder_domain_count; i++) {
+		struct slice domain = r->forwarder_domains[i];
+
+		if (v->spf.result == SPF_PASS && domain_covers(domain, v->spf.domain))
+			return arena_printf(
+			    d->arena, "SPF of %s", arena_printable(d->arena, v->spf.domain, 100));
+		for (size_t j = 0; j < v->dkim.count; j++) {
+			const struct dkim_signature_verdict *s = &v->dkim.signatures[j];
+
+			if (s->result == DKIM_PASS && domain_covers(domain, s->domain))
+				return arena_printf(d->arena, "DKIM of %s",
+				    arena_printable(d->arena, s->domain, 100));
+		}
+	}
+	return NULL;
+}
+
+/* ---- DMARC ---- */
+
+/* What the table by author domain makes of what the domain owner asks for. */
+static enum dmarc_policy
+apply_rule(const struct decision *d, const struct domain_rule_entry *rule, enum dmarc_policy asked)
+{
+	enum dmarc_policy wanted = asked;
+
+	if (rule == NULL)
+		return asked;
+	switch (rule->rule) {
+	case RULE_EXEMPT:
+		wanted = DMARC_P_NONE;
+		break;
+	case RULE_REJECT:
+		wanted = DMARC_P_REJECT;
+		break;
+	case RULE_QUARANTINE:
+		wanted = DMARC_P_QUARANTINE;
+		break;
+	}
+	if (wanted != asked)
+		add_override(d, OVERRIDE_LOCAL_POLICY,
+		    arena_printf(d->arena, "author_domain %s%s is %s", rule->subdomains ? "*." : "",
+			arena_printable(d->arena, rule->domain, 100),
+			domain_rule_word(rule->rule)));
+	return wanted;
+}
+
+/* PITFALLS.md, "Rejecting, and not solely": what else is known about how the message came here. */
+static enum dmarc_policy
+apply_evidence(const struct decision *d, bool by_local_rule, enum dmarc_policy wanted)
+{
+	const struct list_evidence *list = &d->v->list;
+	const char *forwarder;
+
+	if (wanted <= DMARC_P_NONE)
+		return wanted;
+	forwarder = find_forwarder(d);
+	if (forwarder != NULL) {
+		add_override(d, OVERRIDE_TRUSTED_FORWARDER, forwarder);
+		return DMARC_P_NONE;
+	}
+	/* A postmaster who forces reject on a domain has said what lists may do with it. */
+	if (wanted == DMARC_P_REJECT && d->rules->list_rule && list->stands && !by_local_rule) {
+		add_override(d, OVERRIDE_MAILING_LIST,
+		    arena_printf(d->arena, "list %s vouched for by %s of %s",
+			arena_printable(d->arena, list->list, 100), list->by_spf ? "SPF" : "DKIM",
+			arena_printable(d->arena, list->domain, 100)));
+		return DMARC_P_QUARANTINE;
+	}
+	return wanted;
+}
+
+static enum dmarc_policy
+policy_of(enum action action)
+{
+	switch (action) {
+	case ACTION_ACCEPT:
+		return DMARC_P_NONE;
+	case ACTION_QUARANTINE:
+		return DMARC_P_QUARANTINE;
+	case ACTION_REJECT:
+	case ACTION_DISCARD:
+	case ACTION_TEMPFAIL:
+		return DMARC_P_REJECT;
+	}
+	bug("policy_of: %d", (int)action);
+}
+
+/* Carry out a policy by the local choice of what "reject" and "quarantine" do. rule: what asks for
+ * it, NULL when it is the domain owner. */
+static void
+enforce(const struct decision *d, enum dmarc_policy wanted, const struct domain_rule_entry *rule)
+{
+	bool is_reject = wanted == DMARC_P_REJECT;
+	const char *text = explain_dmarc(d->arena, d->v);
+	enum action action = is_reject ? d->rules->on_policy_reject
+				       : d->rules->on_policy_quarantine;
+
+	d->out->policy_applied = policy_of(action);
+	if (d->out->policy_applied != wanted)
+		add_override(d, OVERRIDE_LOCAL_POLICY,
+		    arena_printf(d->arena, "on_policy_%s is %s",
+			is_reject ? "reject" : "quarantine", action_word(action)));
+	if (rule != NULL)
+		text = arena_printf(d->arena, "local rule for this domain; %s", text);
+	settle(d, action, rule != NULL ? CAUSE_RULE : CAUSE_DMARC, STATUS_MULTIPLE, text);
+}
+
+static void
+decide_temperror(const struct decision *d, const struct domain_rule_entry *rule)
+{
+	const char *text = explain_dmarc(d->arena, d->v);
+	enum action action = d->rules->on_temperror;
+	const char *forwarder;
+
+	if (action != ACTION_ACCEPT && rule != NULL && rule->rule == RULE_EXEMPT) {
+		(void)apply_rule(d, rule, DMARC_P_UNSET);
+		action = ACTION_ACCEPT;
+	}
+	forwarder = action == ACTION_ACCEPT ? NULL : find_forwarder(d);
+	if (forwarder != NULL) {
+		add_override(d, OVERRIDE_TRUSTED_FORWARDER, forwarder);
+		action = ACTION_ACCEPT;
+	}
+	settle(d, action, CAUSE_TEMPERROR, STATUS_DNS, text);
+}
+
+/* What DMARC, with the local rules, asks for; false: it asks for nothing. */
+static bool
+decide_dmarc(const struct decision *d)
+{
+	const struct dmarc_verdict *dmarc = &d->v->dmarc;
+	const struct domain_rule_entry *rule = find_rule(d);
+	enum dmarc_policy asked = dmarc->result == DMARC_FAIL ? dmarc->policy : DMARC_P_NONE;
+	enum dmarc_policy wanted;
+
+	if (dmarc->result == DMARC_PASS)
+		return true;
+	if (dmarc->result == DMARC_TEMPERROR) {
+		decide_temperror(d, rule);
+		return true;
+	}
+	if (dmarc->result != DMARC_FAIL && author_authenticated(d->v))
+		return false;
+	if (dmarc->result == DMARC_FAIL && dmarc->policy_test_mode)
+		add_override(d, OVERRIDE_POLICY_TEST_MODE, "t=y");
+	wanted = apply_rule(d, rule, asked);
+	if (wanted == asked)
+		rule = NULL;
+	wanted = apply_evidence(d, rule != NULL, wanted);
+	if (wanted > DMARC_P_NONE) {
+		enforce(d, wanted, rule);
+		return true;
+	}
+	/* Something was asked for and set aside: SPF must not bring it back. */
+	return asked > DMARC_P_NONE;
+}
+
+/* ---- what a postmaster may want where DMARC asks for nothing ---- */
+
+static void
+decide_methods(const struct decision *d)
+{
+	const struct verdict *v = d->v;
+
+	if (v->spf.result == SPF_FAIL && d->rules->on_spf_fail != ACTION_ACCEPT &&
+	    find_forwarder(d) == NULL) {
+		const char *text = explain_spf(d->arena, &v->spf);
+
+		if (v->spf.explanation.len > 0)
+			text = arena_printf(d->arena, "%s; %s explains: %s", text,
+			    arena_printable(d->arena, v->spf.domain, 100),
+			    arena_printable(
+				d->arena, v->spf.explanation, LIMIT_SPF_EXPLANATION_BYTES));
+		settle(d, d->rules->on_spf_fail, CAUSE_SPF, STATUS_SPF, text);
+	} else if (v->iprev_checked && v->iprev.result == IPREV_FAIL &&
+	    d->rules->on_iprev_fail != ACTION_ACCEPT) {
+		char text[IP_TEXT_BYTES];
+
+		settle(d, d->rules->on_iprev_fail, CAUSE_IPREV, STATUS_IPREV,
+		    arena_printf(d->arena, "%s has no name that leads back to it",
+			ip_print(&v->connection.client, text)));
+	}
+}
+
+void
+decide(struct arena *a, const struct decide_rules *rules, const struct verdict *v,
+    struct slice queue_id, struct disposition *out)
+{
+	const struct decision d = {
+		.arena = a, .rules = rules, .v = v, .queue_id = queue_id, .out = out
+	};
+
+	*out = (struct disposition){
+		.action = ACTION_ACCEPT, .cause = CAUSE_NONE, .policy_applied = DMARC_P_NONE
+	};
+	if (v->limit_met != NULL) {
+		settle(&d, ACTION_TEMPFAIL, CAUSE_LIMIT, STATUS_LIMIT,
+		    arena_printf(a, "the message meets a limit: %s", v->limit_met));
+		return;
+	}
+	out->explanation = v->has_message ? explain_dmarc(a, v) : explain_spf(a, &v->spf);
+	if (v->has_message && (decide_author(&d) || decide_dmarc(&d)))
+		return;
+	decide_methods(&d);
+}

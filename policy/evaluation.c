@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "policy/evaluation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/base/bug.h"
+#include "policy/base/limits.h"
+#include "policy/list_evidence.h"
+
+const struct evaluator_options evaluator_defaults = {
+	.spf = { .max_lookups = LIMIT_SPF_LOOKUPS, .max_void_lookups = LIMIT_SPF_VOID },
+	.dkim = { .min_rsa_bits = LIMIT_DKIM_RSA_BITS_MIN,
+	    .max_signatures = LIMIT_DKIM_SIGNATURES,
+	    .clock_skew_s = LIMIT_DKIM_SKEW_S },
+	.arc = { .min_rsa_bits = LIMIT_DKIM_RSA_BITS_MIN, .clock_skew_s = LIMIT_DKIM_SKEW_S },
+	.dmarc = { .discovery = DMARC_TREEWALK },
+	.lookups = { .timeout_ms = LIMIT_DNS_TIMEOUT_MS,
+	    .budget_ms = LIMIT_DNS_BUDGET_MS,
+	    .max_lookups = LIMIT_DNS_LOOKUPS },
+	.check_helo = true,
+	.check_iprev = true,
+	.check_arc = true,
+};
+
+struct evaluator {
+	struct evaluator_options options;
+	struct resolver *resolver;
+	const struct crypto *crypto;
+};
+
+struct evaluation {
+	const struct evaluator *evaluator;
+	struct arena *arena;
+	struct lookups *lookups;
+	struct header_list header;
+	struct dkim_verifier *dkim; /* from end_of_headers on */
+	struct arc_verifier *arc;   /* likewise, when asked for */
+	struct verdict verdict;
+};
+
+struct evaluator *
+evaluator_new(
+    const struct evaluator_options *options, struct resolver *resolver, const struct crypto *crypto)
+{
+	struct evaluator *e = heap_alloc(1, sizeof(*e));
+
+	e->options = *options;
+	e->resolver = resolver;
+	e->crypto = crypto;
+	return e;
+}
+
+void
+evaluator_free(struct evaluator **e)
+{
+	free(*e);
+	*e = NULL;
+}
+
+struct evaluation *
+evaluation_begin(const struct evaluator *e, struct arena *a, const struct connection *c)
+{
+	struct evaluation *ev = arena_alloc(a, sizeof(*ev));
+
+	ev->evaluator = e;
+	ev->arena = a;
+	ev->lookups = lookups_new(a, e->resolver, &e->options.lookups);
+	ev->verdict.connection.client = c->client;
+	ev->verdict.connection.helo = arena_copy(a, c->helo);
+	if (e->options.check_iprev && c->client.family != IP_NONE)
+		lookups_prefetch(ev->lookups, ip_reverse_name(a, &c->client), DNS_PTR);
+	return ev;
+}
+
+/*
+ * RFC 7208 2.4: with a null reverse-path the MAIL FROM identity is postmaster at the HELO name, and
+ * RFC 9989 3.2.4 makes that the SPF domain for DMARC as well.
+ */
+static void
+evaluate_spf(struct evaluation *ev, struct slice local_part, struct slice domain)
+{
+	const struct evaluator_options *o = &ev->evaluator->options;
+	struct verdict *v = &ev->verdict;
+	struct spf_input in = {
+		.scope = SPF_HELO,
+		.client = v->connection.client,
+		.helo = v->connection.helo,
+		.domain = v->connection.helo,
+		.now_s = v->now_s,
+	};
+
+	if (o->check_helo) {
+		/* RFC 7208 2.3: a result of its own; it never stands in for MAIL FROM. */
+		spf_evaluate(ev->arena, ev->lookups, &o->spf, &in, &v->spf_helo);
+		v->helo_checked = true;
+	}
+	in.scope = SPF_MFROM;
+	if (v->reverse_path.len > 0) {
+		in.local_part = local_part;
+		in.domain = domain;
+	}
+	spf_evaluate(ev->arena, ev->lookups, &o->spf, &in, &v->spf);
+}
+
+void
+evaluation_mail_from(struct evaluation *ev, struct slice reverse_path, int64_t now_s)
+{
+	struct verdict *v = &ev->verdict;
+	struct slice local_part, domain;
+
+	v->now_s = now_s;
+	reverse_path = slice_trim(reverse_path);
+	if (slice_starts(reverse_path, SLICE("<")))
+		reverse_path = slice_from(reverse_path, 1);
+	if (reverse_path.len > 0 && reverse_path.p[reverse_path.len - 1] == '>')
+		reverse_path.len--;
+	v->reverse_path = arena_copy(ev->arena, reverse_path);
+	reverse_path_read(ev->arena, v->reverse_path, &local_part, &domain);
+
+	if (v->connection.client.family != IP_NONE && domain.len > 0)
+		lookups_prefetch(ev->lookups, domain, DNS_TXT);
+	evaluate_spf(ev, local_part, domain);
+	if (ev->evaluator->options.check_iprev && v->connection.client.family != IP_NONE) {
+		iprev_evaluate(ev->arena, ev->lookups, &v->connection.client, &v->iprev);
+		v->iprev_checked = true;
+	}
+}
+
+const struct verdict *
+evaluation_so_far(const struct evaluation *ev)
+{
+	return &ev->verdict;
+}
+
+int
+evaluation_header(struct evaluation *ev, struct slice name, struct slice value)
+{
+	size_t bytes = name.len + value.len;
+
+	if (ev->verdict.limit_met != NULL)
+		return -1;
+	if (ev->header.count >= LIMIT_HEADER_FIELDS)
+		ev->verdict.limit_met = "more header fields than are read";
+	else if (bytes > LIMIT_HEADER_BYTES || ev->header.bytes + bytes > LIMIT_HEADER_BYTES)
+		ev->verdict.limit_met = "header longer than is read";
+	else if (!arena_has_room(ev->arena, 2 * bytes))
+		ev->verdict.limit_met = "memory of one message";
+	if (ev->verdict.limit_met != NULL)
+		return -1;
+	header_list_add(&ev->header, ev->arena, name, value);
+	return 0;
+}
+
+void
+evaluation_give_up(struct evaluation *ev, const char *limit)
+{
+	if (ev->verdict.limit_met == NULL)
+		ev->verdict.limit_met = limit;
+}
+
+void
+evaluation_end_of_headers(struct evaluation *ev)
+{
+	const struct evaluator *e = ev->evaluator;
+	struct verdict *v = &ev->verdict;
+
+	v->has_message = true;
+	v->header_fields = ev->header.count;
+	if (v->limit_met != NULL)
+		return;
+	author_read(ev->arena, &ev->header, &v->author);
+	ev->dkim = dkim_verifier_new(ev->arena, e->crypto, ev->lookups, &e->options.dkim,
+	    &ev->header, v->author.domains, v->author.domain_count, v->now_s);
+	if (e->options.check_arc)
+		ev->arc = arc_verifier_new(
+		    ev->arena, e->crypto, ev->lookups, &e->options.arc, &ev->header, v->now_s);
+	dmarc_prefetch(ev->lookups, &e->options.dmarc, &v->author);
+}
+
+const struct header_list *
+evaluation_header_list(const struct evaluation *ev)
+{
+	return &ev->header;
+}
+
+bool
+evaluation_body(struct evaluation *ev, struct slice chunk)
+{
+	bool more = false;
+
+	ev->verdict.body_bytes += chunk.len;
+	if (ev->dkim != NULL)
+		more = dkim_verifier_body(ev->dkim, chunk);
+	if (ev->arc != NULL)
+		more = arc_verifier_body(ev->arc, chunk) || more;
+	return more;
+}
+
+const struct verdict *
+evaluation_finish(struct evaluation *ev)
+{
+	struct verdict *v = &ev->verdict;
+
+	if (v->has_message && v->limit_met == NULL) {
+		dkim_verifier_finish(ev->dkim, &v->dkim);
+		if (ev->arc != NULL)
+			arc_verifier_finish(ev->arc, &v->arc);
+		dmarc_evaluate(ev->arena, ev->lookups, &ev->evaluator->options.dmarc, &v->author,
+		    &v->spf, &v->dkim, &v->dmarc);
+		list_evidence_find(ev->arena, &ev->header, &v->spf, &v->dkim, &v->list);
+	}
+	v->lookups = lookups_log(ev->lookups, &v->lookup_count);
+	return v;
+}
+
+void
+evaluation_end(struct evaluation **ev)
+{
+	if (*ev == NULL)
+		return;
+	dkim_verifier_fini(&(*ev)->dkim);
+	arc_verifier_fini(&(*ev)->arc);
+	lookups_fini(&(*ev)->lookups);
+	*ev = NULL;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "policy/explain.h"
+
+#include "policy/base/limits.h"
+#include "policy/base/strbuf.h"
+
+#define NAME_SHOWN	 100 /* bytes of a name that a stranger chose */
+#define DETAIL_SHOWN	 160
+#define SIGNATURES_SHOWN 3 /* in one sentence */
+
+static const char *
+shown(struct arena *a, struct slice name)
+{
+	return arena_printable(a, name, NAME_SHOWN);
+}
+
+static void
+add_detail(struct strbuf *b, const char *open, struct slice detail, const char *close)
+{
+	if (detail.len == 0)
+		return;
+	strbuf_printf(b, "%s%s%s", open, arena_printable(b->arena, detail, DETAIL_SHOWN), close);
+}
+
+/* Why SPF says what it says, without naming the identity again. */
+static void
+add_spf_cause(struct strbuf *b, const struct spf_verdict *spf)
+{
+	if (spf->reason == SPF_R_MATCH) {
+		strbuf_printf(b, " (%s of %s)",
+		    arena_printable(b->arena, spf->mechanism, NAME_SHOWN),
+		    shown(b->arena, spf->record_domain));
+		return;
+	}
+	if (spf->reason == SPF_R_NONE)
+		return;
+	strbuf_printf(b, " (%s", spf_reason_text(spf->reason));
+	add_detail(b, ": ", spf->detail, "");
+	strbuf_char(b, ')');
+}
+
+const char *
+explain_spf(struct arena *a, const struct spf_verdict *spf)
+{
+	struct strbuf b;
+
+	strbuf_init(&b, a, LIMIT_REPLY_BYTES);
+	strbuf_printf(&b, "SPF of %s is %s", spf->domain.len > 0 ? shown(a, spf->domain) : "<>",
+	    spf_result_word(spf->result));
+	add_spf_cause(&b, spf);
+	return strbuf_slice(&b).p;
+}
+
+const char *
+explain_signature(struct arena *a, const struct dkim_signature_verdict *s)
+{
+	struct strbuf b;
+
+	strbuf_init(&b, a, LIMIT_REPLY_BYTES);
+	strbuf_printf(
+	    &b, "DKIM of %s", s->domain.len > 0 ? shown(a, s->domain) : "an unreadable d=");
+	if (s->selector.len > 0)
+		strbuf_printf(&b, " (selector %s)", shown(a, s->selector));
+	strbuf_printf(&b, " is %s", dkim_result_word(s->result));
+	if (s->reason != DKIM_R_NONE)
+		strbuf_printf(&b, ": %s", dkim_reason_text(s->reason));
+	add_detail(&b, " (", s->detail, ")");
+	return strbuf_slice(&b).p;
+}
+
+static bool
+is_aligned(const struct dmarc_verdict *d, bool is_spf, size_t signature)
+{
+	for (size_t i = 0; i < d->alignment_count; i++)
+		if (d->alignments[i].is_spf == is_spf &&
+		    (is_spf || d->alignments[i].signature == signature))
+			return d->alignments[i].aligned;
+	return false;
+}
+
+static void
+add_signatures(struct strbuf *b, const struct verdict *v)
+{
+	size_t shown_count = v->dkim.count < SIGNATURES_SHOWN ? v->dkim.count : SIGNATURES_SHOWN;
+
+	if (v->dkim.count == 0)
+		strbuf_str(b, "no DKIM signature");
+	for (size_t i = 0; i < shown_count; i++) {
+		const struct dkim_signature_verdict *s = &v->dkim.signatures[i];
+
+		strbuf_printf(b, "%s%s%s", i == 0 ? "" : ", ", explain_signature(b->arena, s),
+		    s->result == DKIM_PASS && !is_aligned(&v->dmarc, false, i) ? " but not aligned"
+									       : "");
+	}
+	if (v->dkim.count > shown_count)
+		strbuf_printf(b, ", %zu more signatures", v->dkim.count - shown_count);
+}
+
+static void
+add_methods(struct strbuf *b, const struct verdict *v)
+{
+	strbuf_str(b, explain_spf(b->arena, &v->spf));
+	if (v->spf.result == SPF_PASS && !is_aligned(&v->dmarc, true, 0))
+		strbuf_str(b, " but not aligned");
+	strbuf_str(b, "; ");
+	add_signatures(b, v);
+}
+
+static void
+add_policy(struct strbuf *b, const struct dmarc_verdict *d)
+{
+	strbuf_printf(b, "; policy %s=%s of %s", d->policy_tag,
+	    dmarc_policy_word(d->requested_policy), shown(b->arena, d->policy_domain));
+	if (d->policy_test_mode)
+		strbuf_printf(b, ", in test mode (t=y): %s", dmarc_policy_word(d->policy));
+}
+
+static void
+add_passed(struct strbuf *b, const struct verdict *v)
+{
+	const struct dmarc_verdict *d = &v->dmarc;
+
+	strbuf_printf(b, "mail from %s is authenticated:", shown(b->arena, d->author_domain));
+	if (d->spf_aligned)
+		strbuf_printf(b, " SPF of %s", shown(b->arena, v->spf.domain));
+	for (size_t i = 0; d->dkim_aligned && i < v->dkim.count; i++) {
+		const struct dkim_signature_verdict *s = &v->dkim.signatures[i];
+
+		if (s->result != DKIM_PASS || !is_aligned(d, false, i))
+			continue;
+		strbuf_printf(b, "%s DKIM of %s (selector %s)", d->spf_aligned ? " and" : "",
+		    shown(b->arena, s->domain), shown(b->arena, s->selector));
+		break;
+	}
+}
+
+const char *
+explain_dmarc(struct arena *a, const struct verdict *v)
+{
+	const struct dmarc_verdict *d = &v->dmarc;
+	const char *author = d->author_domain.len > 0 ? shown(a, d->author_domain) : "its author";
+	struct strbuf b;
+
+	strbuf_init(&b, a, 2 * LIMIT_REPLY_BYTES);
+	switch (d->result) {
+	case DMARC_PASS:
+		add_passed(&b, v);
+		break;
+	case DMARC_FAIL:
+		strbuf_printf(&b, "mail from %s is not authenticated: ", author);
+		add_methods(&b, v);
+		add_policy(&b, d);
+		break;
+	case DMARC_TEMPERROR:
+		strbuf_printf(&b, "mail from %s can't be authenticated now: %s", author,
+		    dmarc_reason_text(d->reason));
+		add_detail(&b, " (", d->detail, ")");
+		break;
+	case DMARC_NONE:
+	case DMARC_PERMERROR:
+		strbuf_printf(&b, "DMARC does not apply: %s", dmarc_reason_text(d->reason));
+		add_detail(&b, " (", d->detail, ")");
+		strbuf_str(&b, "; ");
+		add_methods(&b, v);
+		break;
+	}
+	return strbuf_slice(&b).p;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "policy/list_evidence.h"
+
+#include "policy/syntax/domain.h"
+
+/* What stands in the last pair of angle brackets of a field, or nothing. */
+static struct slice
+bracketed(const struct header_list *header, const char *name)
+{
+	const struct header_field *f = header_find(header, name, 0);
+	size_t open, close;
+
+	if (f == NULL)
+		return slice_of(NULL, 0);
+	open = slice_find_last(f->value, '<');
+	close = slice_find_last(f->value, '>');
+	if (open == SLICE_NONE || close == SLICE_NONE || close < open)
+		return slice_of(NULL, 0);
+	return slice_trim(slice_sub(f->value, open + 1, close - open - 1));
+}
+
+/* The domain in "<mailto:list@example.org?subject=x>". */
+static struct slice
+list_post_domain(const struct header_list *header)
+{
+	struct slice uri = bracketed(header, "List-Post");
+	size_t question = slice_find(uri, '?'), at;
+
+	if (!slice_starts_nocase(uri, SLICE("mailto:")))
+		return slice_of(NULL, 0);
+	uri = slice_sub(uri, 0, question == SLICE_NONE ? uri.len : question);
+	at = slice_find_last(uri, '@');
+	return at == SLICE_NONE ? slice_of(NULL, 0) : slice_from(uri, at + 1);
+}
+
+/*
+ * A list at lists.example.org is vouched for by that domain or one above it, never by a bare top
+ * level: whoever could sign for "org" is not the list.
+ */
+static bool
+vouches(struct slice identifier, struct slice list)
+{
+	return domain_labels(identifier) > 1 && domain_covers(identifier, list);
+}
+
+static void
+find_voucher(struct slice list, const struct spf_verdict *spf, const struct dkim_verdict *dkim,
+    struct list_evidence *out)
+{
+	for (size_t i = 0; i < dkim->count; i++) {
+		const struct dkim_signature_verdict *s = &dkim->signatures[i];
+
+		if (s->result == DKIM_PASS && !s->body_length_limited && vouches(s->domain, list)) {
+			*out = (struct list_evidence){
+				.stands = true, .list = list, .domain = s->domain
+			};
+			return;
+		}
+	}
+	if (spf->result == SPF_PASS && vouches(spf->domain, list))
+		*out = (struct list_evidence){
+			.stands = true, .list = list, .domain = spf->domain, .by_spf = true
+		};
+}
+
+void
+list_evidence_find(struct arena *a, const struct header_list *header, const struct spf_verdict *spf,
+    const struct dkim_verdict *dkim, struct list_evidence *out)
+{
+	struct slice claims[] = { bracketed(header, "List-Id"), list_post_domain(header) };
+
+	*out = (struct list_evidence){ .stands = false };
+	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]) && !out->stands; i++) {
+		struct slice list;
+		const char *why;
+
+		if (claims[i].len > 0 && domain_normalize(a, claims[i], &list, &why) == 0)
+			find_voucher(list, spf, dkim, out);
+	}
+}

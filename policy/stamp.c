@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "policy/stamp.h"
+
+#include "policy/authres/authres.h"
+#include "policy/base/limits.h"
+#include "policy/base/strbuf.h"
+
+#define COMMENT_BYTES 300
+#define DETAIL_SHOWN  120
+
+struct stamp { /* the field while it is put together */
+	struct arena *arena;
+	const struct verdict *v;
+	struct authres field;
+	size_t size; /* results allocated */
+};
+
+static struct authres_result *
+add_result(struct stamp *st, const char *method, const char *word)
+{
+	struct authres_result *r;
+
+	if (st->field.result_count == st->size)
+		bug("stamp: more than %zu results", st->size);
+	r = &st->field.results[st->field.result_count++];
+	*r = (struct authres_result){
+		.method = slice_str(method), .method_version = 1, .result = slice_str(word)
+	};
+	return r;
+}
+
+/* At most four properties a result are ever written. */
+#define PROPERTIES_MAX 4
+
+static void
+add_property(struct stamp *st, struct authres_result *r, const char *ptype, const char *property,
+    struct slice value)
+{
+	if (value.len == 0)
+		return;
+	if (r->properties == NULL)
+		r->properties = arena_array(st->arena, PROPERTIES_MAX, sizeof(*r->properties));
+	if (r->property_count == PROPERTIES_MAX)
+		bug("stamp: more than %d properties", PROPERTIES_MAX);
+	r->properties[r->property_count++] = (struct authres_property){
+		.ptype = slice_str(ptype), .property = slice_str(property), .value = value
+	};
+}
+
+/* The reason's fixed text, with what exactly was wrong where it is known. */
+static struct slice
+reason(struct stamp *st, const char *text, struct slice detail)
+{
+	if (detail.len == 0)
+		return slice_str(text);
+	return slice_str(arena_printf(
+	    st->arena, "%s: %s", text, arena_printable(st->arena, detail, DETAIL_SHOWN)));
+}
+
+/*
+ * RFC 8601 2.7.2: the local part is left out unless the policy looks at it; we never know a reader
+ * who needs it, and it is the stranger's text.
+ */
+static void
+stamp_spf(struct stamp *st, const struct spf_verdict *spf, const char *property)
+{
+	struct authres_result *r = add_result(st, "spf", spf_result_word(spf->result));
+
+	if (spf->result == SPF_TEMPERROR || spf->result == SPF_PERMERROR)
+		r->reason = reason(st, spf_reason_text(spf->reason), spf->detail);
+	add_property(st, r, "smtp", property, spf->domain);
+}
+
+static void
+stamp_dkim(struct stamp *st)
+{
+	const struct dkim_verdict *dkim = &st->v->dkim;
+
+	if (dkim->count == 0)
+		(void)add_result(st, "dkim", dkim_result_word(DKIM_NONE));
+	for (size_t i = 0; i < dkim->count; i++) {
+		const struct dkim_signature_verdict *s = &dkim->signatures[i];
+		struct authres_result *r = add_result(st, "dkim", dkim_result_word(s->result));
+
+		if (s->reason != DKIM_R_NONE)
+			r->reason = reason(st, dkim_reason_text(s->reason), s->detail);
+		if (s->key_bits > 0)
+			r->comment = slice_str(arena_printf(st->arena, "%u-bit key", s->key_bits));
+		add_property(st, r, "header", "d", s->domain);
+		add_property(st, r, "header", "s", s->selector);
+		add_property(st, r, "header", "a", s->algorithm);
+		add_property(st, r, "header", "b", s->header_b); /* RFC 6008 */
+	}
+}
+
+static void
+stamp_arc(struct stamp *st)
+{
+	const struct arc_verdict *arc = &st->v->arc;
+	struct authres_result *r;
+
+	if (arc->instances == 0)
+		return;
+	r = add_result(st, "arc", arc_result_word(arc->result));
+	r->reason = arc->reason;
+	r->comment = slice_str(arena_printf(st->arena, "i=%u", arc->instances));
+	if (arc->result == ARC_PASS && arc->oldest_pass > 0)
+		/* RFC 8617 5.2, step 5 */
+		add_property(st, r, "header", "oldest-pass",
+		    slice_str(arena_printf(st->arena, "%u", arc->oldest_pass)));
+	add_property(st, r, "header", "d", arc->domain);
+}
+
+static void
+stamp_iprev(struct stamp *st)
+{
+	const struct iprev_verdict *iprev = &st->v->iprev;
+	struct authres_result *r = add_result(st, "iprev", iprev_result_word(iprev->result));
+	char text[IP_TEXT_BYTES];
+
+	if (iprev->name.len > 0)
+		r->comment = slice_str(arena_printable(st->arena, iprev->name, DETAIL_SHOWN));
+	/* RFC 8601 2.7.3 */
+	add_property(st, r, "policy", "iprev",
+	    arena_copy(st->arena, slice_str(ip_print(&st->v->connection.client, text))));
+}
+
+/* "p=reject dis=quarantine override=mailing_list (list x vouched for by DKIM of y)" */
+static struct slice
+dmarc_comment(struct stamp *st, const struct disposition *d)
+{
+	const struct dmarc_verdict *dmarc = &st->v->dmarc;
+	struct strbuf b;
+
+	strbuf_init(&b, st->arena, COMMENT_BYTES);
+	if (dmarc->record != NULL)
+		strbuf_printf(&b, "%s=%s%s dis=%s", dmarc->policy_tag,
+		    dmarc_policy_word(dmarc->requested_policy),
+		    dmarc->record->testing ? " t=y" : "", dmarc_policy_word(d->policy_applied));
+	else
+		strbuf_printf(&b, "dis=%s", dmarc_policy_word(d->policy_applied));
+	for (size_t i = 0; i < d->override_count; i++)
+		strbuf_printf(&b, " override=%s: %s", override_word(d->overrides[i].kind),
+		    d->overrides[i].comment);
+	return strbuf_slice(&b);
+}
+
+static void
+stamp_dmarc(struct stamp *st, const struct disposition *d)
+{
+	const struct dmarc_verdict *dmarc = &st->v->dmarc;
+	struct authres_result *r = add_result(st, "dmarc", dmarc_result_word(dmarc->result));
+
+	if (dmarc->result != DMARC_PASS)
+		r->reason = reason(st, dmarc_reason_text(dmarc->reason), dmarc->detail);
+	r->comment = dmarc_comment(st, d);
+	add_property(st, r, "header", "from", dmarc->author_domain);
+	if (dmarc->record != NULL)
+		/* RFC 9989 9.1: the evaluated policy, after sp, np and t. */
+		add_property(st, r, "policy", "dmarc", slice_str(dmarc_policy_word(dmarc->policy)));
+}
+
+struct slice
+stamp_write(
+    struct arena *a, struct slice authserv_id, const struct verdict *v, const struct disposition *d)
+{
+	struct stamp st = {
+		.arena = a,
+		.v = v,
+		.field = { .authserv_id = authserv_id, .version = 1 },
+		.size = v->dkim.count + 6, /* dmarc, spf twice, "dkim=none", arc, iprev */
+	};
+
+	st.field.results = arena_array(a, st.size, sizeof(*st.field.results));
+	if (v->has_message && v->limit_met == NULL)
+		stamp_dmarc(&st, d);
+	stamp_spf(&st, &v->spf, "mailfrom");
+	if (v->helo_checked)
+		stamp_spf(&st, &v->spf_helo, "helo");
+	if (v->has_message && v->limit_met == NULL) {
+		stamp_dkim(&st);
+		stamp_arc(&st);
+	}
+	if (v->iprev_checked)
+		stamp_iprev(&st);
+	return authres_write(a, &st.field);
+}
