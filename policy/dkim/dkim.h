@@ -39,7 +39,7 @@
 	X(DKIM_R_KEY_LOOKUP,   DKIM_TEMPERROR, "key lookup failed",                       6376, "6.1.2") \
 	X(DKIM_R_KEY_SYNTAX,   DKIM_PERMERROR, "key record can't be used",                6376, "6.1.2") \
 	X(DKIM_R_KEY_REVOKED,  DKIM_PERMERROR, "key revoked",                             6376, "6.1.2") \
-	X(DKIM_R_KEY_SHORT,    DKIM_PERMERROR, "RSA key below 1024 bits",                 8301, "3.2") \
+	X(DKIM_R_KEY_SHORT,    DKIM_PERMERROR, "RSA key is too short",                    8301, "3.2") \
 	X(DKIM_R_KEY_MISMATCH, DKIM_PERMERROR, "key is not for this algorithm or use",    6376, "6.1.2") \
 	X(DKIM_R_BODY_HASH,    DKIM_FAIL,      "body hash did not verify",                6376, "6.1.3") \
 	X(DKIM_R_SIGNATURE,    DKIM_FAIL,      "signature did not verify",                6376, "6.1.3") \

@@ -100,8 +100,8 @@ const size_t *sig_fields_select(
 struct sig_header {
 	struct arena *arena;
 	struct digest *digest; /* borrowed */
-	enum sig_canon canon;
-	char *room; /* for one canonical field; grows */
+	enum sig_canon canon;  /* may be set anew between digests */
+	char *room;	       /* for one canonical field; grows */
 	size_t room_size;
 };
 
