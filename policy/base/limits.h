@@ -28,6 +28,7 @@
 #define LIMIT_DNS_TIMEOUT_MS	5000	/* one lookup; -> tempfail */
 #define LIMIT_DNS_BUDGET_MS	20000	/* all waiting for one message; RFC 7208 4.6.4 asks >= 20 s; -> tempfail */
 #define LIMIT_DNS_LOOKUPS	300	/* lookups for one message, all methods; ours; -> tempfail */
+#define LIMIT_DNS_IN_FLIGHT	4096	/* queries under way, whole process; ours; -> tempfail */
 #define LIMIT_DNS_RECORDS	100	/* records kept of one answer; ours; rest dropped */
 #define LIMIT_DNS_RDATA_BYTES	16384	/* one record, TXT strings joined; ours; -> tempfail (malformed) */
 #define LIMIT_DNS_CACHE_BYTES	(16 * 1024 * 1024) /* whole cache; ours; oldest go */
@@ -46,6 +47,7 @@
 #define LIMIT_SPF_VOID		2	/* empty answers;             RFC 7208 4.6.4; -> permerror */
 #define LIMIT_SPF_NAMES		10	/* hosts of one mx (-> permerror) or ptr (rest ignored); RFC 7208 4.6.4 */
 #define LIMIT_SPF_RECORD_BYTES	4096	/* one record; ours (RFC 7208 3.4: fits 512); -> permerror */
+#define LIMIT_SPF_TERMS		512	/* mechanisms of one record; ours; -> permerror */
 #define LIMIT_SPF_EXPLANATION_BYTES 512	/* exp= text after macros; ours; cut */
 
 /* DKIM and ARC */
@@ -68,6 +70,15 @@
 #define LIMIT_AUTHRES_BYTES	65536	/* a field that is read; ours; beyond: treated as ours if the id matches */
 #define LIMIT_AUTHRES_RESULTS	64	/* results in one field; ours; beyond: invalid */
 #define LIMIT_AUTHRES_PROPS	32	/* properties of one result; ours; beyond: invalid */
+
+/* The daemon */
+#define LIMIT_EDITS		1000	/* received fields to be removed from one message; ours; -> tempfail */
+#define LIMIT_HELO_BYTES	512	/* HELO and client name kept; RFC 5321 4.5.3.1.2 says 255; cut */
+#define LIMIT_PATH_BYTES	1024	/* reverse-path and recipient kept; RFC 5321 4.5.3.1.3 says 256; cut */
+#define LIMIT_LOG_LINE_BYTES	8000	/* one log line; what syslog daemons take; cut */
+#define LIMIT_LOG_VALUE_BYTES	512	/* one value in it; ours; cut */
+#define LIMIT_LOG_SIGNATURES	10	/* signatures in it; ours; rest counted */
+#define LIMIT_STOP_WAIT_MS	60000	/* messages under way at SIGTERM; ours; -> cut off, the MTA tempfails */
 
 /* SMTP reply */
 #define LIMIT_REPLY_BYTES	480	/* text of one line; RFC 5321 4.5.3.1.5: 512 with code; cut */

@@ -34,9 +34,10 @@
 	X(SPF_R_NO_ADDRESS,    "client address unknown",                            "4.1") \
 	X(SPF_R_SEVERAL,       "more than one SPF record",                          "4.5") \
 	X(SPF_R_SYNTAX,        "syntax error in the record",                        "4.6") \
-	X(SPF_R_LOOKUPS,       "more than 10 terms that cause DNS lookups",         "4.6.4") \
-	X(SPF_R_VOID,          "more than 2 void lookups",                          "4.6.4") \
+	X(SPF_R_LOOKUPS,       "too many terms that cause DNS lookups",             "4.6.4") \
+	X(SPF_R_VOID,          "too many void lookups",                             "4.6.4") \
 	X(SPF_R_MX_NAMES,      "mx mechanism with more than 10 names",              "4.6.4") \
+	X(SPF_R_SIZE,          "record larger than this receiver reads",            "3.4") \
 	X(SPF_R_INCLUDE_NONE,  "included domain has no SPF record",                 "5.2") \
 	X(SPF_R_REDIRECT_NONE, "redirect to a domain without SPF record",           "6.1") \
 	X(SPF_R_DNS,           "DNS lookup failed",                                 "4.4")
@@ -49,12 +50,14 @@ enum spf_reason { SPF_REASONS(ENUMTAB_NAME) };
 const char *spf_result_word(enum spf_result);
 const char *spf_scope_word(enum spf_scope);
 const char *spf_reason_text(enum spf_reason);
+const char *spf_reason_section(enum spf_reason); /* of RFC 7208; "" for SPF_R_NONE */
 
 struct spf_options {
 	uint32_t max_lookups;	   /* RFC 7208 4.6.4; 10 */
 	uint32_t max_void_lookups; /* 2 */
-	struct slice receiver;	   /* %{r}: our host name */
+	struct slice receiver;	   /* %{r}: our host name; empty: "unknown" (RFC 7208 7.3) */
 };
+extern const struct spf_options spf_defaults; /* the limits of limits.h, no receiver */
 
 struct spf_input {
 	enum spf_scope scope;
@@ -90,5 +93,68 @@ struct spf_verdict {
  */
 void spf_evaluate(struct arena *a, struct lookups *l, const struct spf_options *options,
     const struct spf_input *in, struct spf_verdict *out);
+
+/* ---- the record by itself: for those who check what they publish ---- */
+
+/* clang-format off */
+#define SPF_MECHANISMS(X) \
+	X(SPF_ALL,     "all") \
+	X(SPF_INCLUDE, "include") \
+	X(SPF_A,       "a") \
+	X(SPF_MX,      "mx") \
+	X(SPF_PTR,     "ptr") \
+	X(SPF_IP4,     "ip4") \
+	X(SPF_IP6,     "ip6") \
+	X(SPF_EXISTS,  "exists")
+/* clang-format on */
+enum spf_mechanism { SPF_MECHANISMS(ENUMTAB_NAME) };
+const char *spf_mechanism_word(enum spf_mechanism);
+
+/* A piece of the record's text. Not a slice: parsed records wait in the DNS cache by the thousand,
+ * where every term's bytes count. */
+struct spf_span {
+	uint16_t at, len;
+};
+
+struct spf_term {
+	enum spf_mechanism mechanism;
+	enum spf_result result;	  /* of the qualifer: what a match gives */
+	struct spf_span written;  /* with its qualifier */
+	struct spf_span argument; /* domain-spec, or the address of ip4 and ip6; empty: none */
+	uint8_t prefix4_bits, prefix6_bits;
+};
+
+struct spf_modifier {
+	struct spf_span written; /* empty: the record has none */
+	struct spf_span argument;
+};
+
+struct spf_record {
+	struct slice text;	/* borrowed: a TXT record, its strings joined */
+	enum spf_reason reason; /* SPF_R_NONE: good; SPF_R_SYNTAX or SPF_R_SIZE: only text, fault
+				   and fault_term mean something */
+	const char *fault;	/* static; NULL when good */
+	struct spf_span fault_term;
+	bool has_all;
+	struct spf_modifier redirect, explanation;
+	size_t count;
+	struct spf_term terms[]; /* mechanisms, in order */
+};
+
+/* Is it one of ours: "v=spf1" in any case, then a space or the end (RFC 7208 4.5)? */
+bool spf_record_version(struct slice text);
+
+/*
+ * Parse all of a text that has the version (RFC 7208 4.6: an error anywhere spoils the record).
+ * Never NULL. Heap, to be freed by the caller; text is borrowed.
+ */
+struct spf_record *spf_record_new(struct slice text) __attribute__((returns_nonnull));
+void spf_record_free(struct spf_record **r);
+
+static inline struct slice
+spf_record_text(const struct spf_record *r, struct spf_span span)
+{
+	return slice_sub(r->text, span.at, span.len);
+}
 
 #endif
