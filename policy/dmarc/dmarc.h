@@ -3,7 +3,16 @@
  * NAME         dmarc - policy discovery, alignment and result: RFC 9989, or RFC 7489 on request
  * DESCRIPTION  Takes the author domains and the results of SPF and DKIM, finds the policy record
  *              (tree walk of RFC 9989 4.10, or the public suffix list of RFC 7489 3.2) and says
- * what the domain owner asks for. What is done about it is decide.h's.
+ *              what the domain owner asks for. What is done about it is decide.h's.
+ *
+ *              DNS trouble makes a temperror only where it can change the outcome. A name of a
+ *              tree walk that could not be asked may hold no record, or one with psd=u, n or y;
+ *              two names are aligned for sure when they are under each of these assumptions.
+ *              The errors of an identifier that can't align with the author domain count nothing.
+ *
+ *              DMARC_PSL is RFC 7489 as it stands: np=, psd= and t= are tags it does not know.
+ *              The whole public suffix list is used, its private section too: two customers of one
+ *              hosting domain then never align.
  */
 #ifndef ASSAY_DMARC_H
 #define ASSAY_DMARC_H
@@ -56,7 +65,13 @@
 	X(DMARC_R_SEVERAL_FROMS,    "more than one From field",                    9989, "5.3.1") \
 	X(DMARC_R_MALFORMED_FROM,   "From field is malformed",                     9989, "5.3.1") \
 	X(DMARC_R_POLICY_LOOKUP,    "lookup of the policy record failed",          9989, "4.10.1") \
+	X(DMARC_R_EXISTENCE,        "lookup whether the author domain exists failed", 9989, "4.7") \
 	X(DMARC_R_HIDDEN_PASS,      "a DNS failure may have hidden an aligned pass", 9989, "5.3.6")
+
+#define DMARC_USABILITIES(X) /* RFC 9989 4.10.1 */ \
+	X(DMARC_USABLE,         "yes") \
+	X(DMARC_USABLE_AS_NONE, "as p=none")	/* p, sp or np is not valid, but reports are wanted */ \
+	X(DMARC_UNUSABLE,       "no")
 /* clang-format on */
 
 enum dmarc_result { DMARC_RESULTS(ENUMTAB_NAME) };
@@ -65,12 +80,15 @@ enum dmarc_source { DMARC_SOURCES(ENUMTAB_NAME) };
 enum dmarc_discovery { DMARC_DISCOVERIES(ENUMTAB_NAME) };
 enum dmarc_psd { DMARC_PSDS(ENUMTAB_NAME) };
 enum dmarc_reason { DMARC_REASONS(ENUMTAB_NAME) };
+enum dmarc_usability { DMARC_USABILITIES(ENUMTAB_NAME) };
 
 const char *dmarc_result_word(enum dmarc_result);
 const char *dmarc_policy_word(enum dmarc_policy);
 const char *dmarc_source_word(enum dmarc_source);
 const char *dmarc_discovery_word(enum dmarc_discovery);
+const char *dmarc_psd_word(enum dmarc_psd);
 const char *dmarc_reason_text(enum dmarc_reason);
+const char *dmarc_usability_word(enum dmarc_usability);
 
 /* A parsed DMARC record, RFC 9989 4.7. Lives on the heap with the DNS answer it came from, or in an
  * arena; read-only for all. */
@@ -95,9 +113,15 @@ struct dmarc_record {
 	size_t fault_count;
 };
 
-/* Is it a DMARC record at all (RFC 9989 4.7: begins with v=DMARC1)? Then *out is filled, in arena.
+/*
+ * Is it a DMARC record at all (RFC 9989 4.7: begins with v=DMARC1)? Then *out is filled. Its slices
+ * point into text, its arrays are arena memory.
  */
 bool dmarc_record_parse(struct arena *a, struct slice text, struct dmarc_record *out);
+
+/* Has it a policy that can be applied? With DMARC_PSL, np= is not looked at (RFC 7489 6.6.3). */
+enum dmarc_usability dmarc_record_usability(
+    const struct dmarc_record *record, enum dmarc_discovery discovery);
 
 struct psl; /* the public suffix list; MT: immutable */
 /* file NULL: the list that libpsl was built with. NULL with *error_r set when it can't be read. */
@@ -108,16 +132,30 @@ struct dmarc_options {
 	enum dmarc_discovery discovery;
 	const struct psl *psl; /* for DMARC_PSL; borrowed */
 	bool honour_pct;       /* RFC 7489 6.6.4; only with DMARC_PSL */
+	/*
+	 * 0..99, this message's place in the sample of pct=: the policy is applied when it is below
+	 * pct. The engine knows no randomness, so that a verdict can be repeated; whoever evaluates
+	 * a message sets it in his copy of the options, for instance by dmarc_sample().
+	 */
+	uint32_t sample;
 };
 
-struct dmarc_alignment { /* one authenticated identifier beside the author domain */
+/* A number in 0..99 out of what tells messages apart (queue id, Message-ID): always the same for
+ * the same bytes, evenly spread over different ones. */
+uint32_t dmarc_sample(struct slice identity);
+
+struct dmarc_alignment { /* one identifier beside the author domain: SPF first, then signatures */
 	bool is_spf;
 	size_t signature; /* index in dkim_verdict, when not SPF */
 	struct slice domain;
 	struct slice organizational_domain; /* empty: did not have to be found */
 	bool strict;
 	bool aligned;
+	bool compared; /* false: aligned was not needed (the method gave no pass, a pass was certain
+			  already, no policy applies) and would have cost lookups */
+	bool uncertain;	    /* DNS trouble: may be aligned or not; aligned is false */
 	const char *result; /* the word of the method's result */
+	bool passed;	    /* the method's result is pass: an Authenticated Identifier */
 	bool temperror;	    /* the method could not finish: DNS */
 };
 
@@ -134,14 +172,17 @@ struct dmarc_verdict {
 	enum dmarc_source source;
 	struct slice author_domain;	    /* empty when there is not exactly one */
 	struct slice policy_domain;	    /* where the record was found, without "_dmarc." */
-	struct slice organizational_domain; /* of the author domain */
+	struct slice organizational_domain; /* of the author domain; empty: DNS trouble hid it. The
+					       author domain itself where RFC 9989 4.10.2 needs no
+					       walk: the same name passed and has a record */
 	const struct dmarc_record
 	    *record;		   /* NULL: none applies; valid as long as the lookups are */
-	bool author_domain_exists; /* false: NXDOMAIN, np= applied where given */
+	bool author_domain_exists; /* false: NXDOMAIN; asked only where np= makes a difference */
 	const char *policy_tag;	   /* "p", "sp", "np"; or "" */
 	enum dmarc_policy requested_policy; /* by p, sp or np */
-	enum dmarc_policy policy;	    /* after t=y (one level lower) */
+	enum dmarc_policy policy;	    /* after t=y or pct (one level lower) */
 	bool policy_test_mode;		    /* t=y lowered it */
+	bool sampled_out;		    /* RFC 7489 6.6.4: pct lowered it */
 	bool spf_aligned, dkim_aligned;	    /* an aligned identifier passed */
 	struct dmarc_alignment alignments[LIMIT_DMARC_IDENTIFIERS + LIMIT_DKIM_FIELDS];
 	size_t alignment_count;
@@ -150,11 +191,21 @@ struct dmarc_verdict {
 	struct slice detail; /* what exactly, for people; or empty */
 };
 
-/* Start the lookups that dmarc_evaluate() is sure to ask. */
+/*
+ * Start the lookups of policy discovery: the author domain's own name and those of the walk above
+ * it, which are a round trip each when they are asked one after the other at the end of the
+ * message.
+ */
 void dmarc_prefetch(
     struct lookups *l, const struct dmarc_options *options, const struct author *author);
 
-/* spf: the MAIL FROM result (RFC 9989 3.2.4), never HELO's. Never fails as a call. */
+/*
+ * spf: the MAIL FROM result (RFC 9989 3.2.4), never HELO's; NULL: not evaluated. dkim may be NULL.
+ * Zero or several author domains, several From fields, a malformed one: DMARC_PERMERROR with the
+ * reason. *out is filled in all its fields; never fails as a call.
+ * Asks at most LIMIT_DMARC_WALK names for the author domain and for each of at most
+ * LIMIT_DMARC_IDENTIFIERS others, and whether the author domain exists.
+ */
 void dmarc_evaluate(struct arena *a, struct lookups *l, const struct dmarc_options *options,
     const struct author *author, const struct spf_verdict *spf, const struct dkim_verdict *dkim,
     struct dmarc_verdict *out);
