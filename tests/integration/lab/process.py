@@ -13,6 +13,7 @@ import tempfile
 import time
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -129,6 +130,32 @@ class Child:
     def kill(self):
         self.signal(signal.SIGKILL)
         self.popen.wait()
+
+
+def adopt_orphans():
+    """Children of our children become ours when their parent ends, so that we can wait for them."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def reap(seconds=5):
+    """Wait until no child is left; who does not go is killed."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            if time.monotonic() > end:
+                _kill_children()
+                end += seconds
+            time.sleep(0.01)
+
+
+def _kill_children():
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as f:
+        for pid in f.read().split():
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def remove_folder(folder):

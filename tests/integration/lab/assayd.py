@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""assayd out of the build, with a configuration of the test's choice."""
+
+import os
+import re
+import signal
+
+from .process import Child, LabError, wait_until
+
+
+def program(name):
+    """A program of the build that ran us ($ASSAY_BUILD), or of build/ beside the sources."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    source = os.path.normpath(os.path.join(here, "..", "..", ".."))
+    build = os.environ.get("ASSAY_BUILD") or os.path.join(source, "build")
+    path = os.path.join(build, name)
+    if not os.access(path, os.X_OK):
+        raise LabError(f"{path} is not there: build first")
+    return path
+
+
+class Assayd:
+    """settings: what the configuration file says beside socket, DNS and our name."""
+
+    def __init__(self, folder, dns_port, settings=None, socket=None, user=None):
+        self.folder = os.path.join(folder, "assayd")
+        os.mkdir(self.folder)
+        os.chmod(self.folder, 0o777)  # whom assayd becomes makes its socket here
+        self.conf_path = os.path.join(self.folder, "assay.conf")
+        self.log_path = os.path.join(self.folder, "log")
+        self.socket = socket or f"unix:{self.folder}/sock"
+        self.fixed = {
+            "socket": self.socket,
+            "socket_mode": "0666",
+            "user": user or "nobody",
+            "authserv_id": "mx.demo.example",
+            "log": "stderr",
+            "dns_mode": "forward",
+            "dns_forwarders": [f"127.0.0.1@{dns_port}"],
+        }
+        self.child = None
+        self.configure(settings or {})
+
+    def configure(self, settings):
+        """Write the file; a running assayd reads it on reload()."""
+        with open(self.conf_path, "w", encoding="utf-8") as f:
+            for name, value in {**self.fixed, **settings}.items():
+                f.write(f"{name} = {_value(value)}\n")
+
+    def start(self):
+        self.child = Child("assayd", [program("assayd"), "-f", self.conf_path], self.log_path)
+        wait_until(self._listening, 20, "assayd to listen")
+
+    def _listening(self):
+        self.child.must_live()
+        return "event=start" in self.child.log().rpartition("event=stop")[2]
+
+    def reload(self):
+        """SIGHUP, and wait until the log says what came of it: the line."""
+        seen = len(self._reload_lines())
+        self.child.signal(signal.SIGHUP)
+        lines = wait_until(
+            lambda: self._reload_lines()[seen:] or not self.child.alive(), 10, "a reload in the log"
+        )
+        self.child.must_live()
+        return lines[0]
+
+    def _reload_lines(self):
+        return [line for line in self.child.log().splitlines() if "event=reload" in line]
+
+    def line_of(self, queue_id):
+        """The log line of that message."""
+        pattern = re.compile(rf"queue_id={queue_id}\\b")
+        return wait_until(
+            lambda: next((x for x in self.child.log().splitlines() if pattern.search(x)), None),
+            5,
+            f"a log line of {queue_id}",
+        )
+
+    def memory_kib(self, field="VmHWM"):
+        with open(f"/proc/{self.child.pid}/status", encoding="ascii") as f:
+            for line in f:
+                if line.startswith(field + ":"):
+                    return int(line.split()[1])
+        raise LabError(f"no {field} of assayd")
+
+    def stop(self):
+        """The exit status, None if it did not end by itself."""
+        return self.child.stop() if self.child is not None else 0
+
+    def kill(self):
+        self.child.kill()
+
+
+def _value(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return "{" + ", ".join(f'"{v}"' for v in value) + "}"
+    return f'"{value}"'
