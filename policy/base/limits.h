@@ -69,12 +69,14 @@
 /* Authentication-Results */
 #define LIMIT_AUTHRES_BYTES	65536	/* a field that is read; ours; beyond: treated as ours if the id matches */
 #define LIMIT_AUTHRES_RESULTS	64	/* results in one field; ours; beyond: invalid */
+#define LIMIT_AUTHRES_VALUE_BYTES 900	/* one value or comment that is written; RFC 5322 2.1.1: lines of 998; cut */
+#define LIMIT_AUTHRES_KEYWORD_BYTES 40	/* a method, result or property that is written; ours; cut */
+#define LIMIT_AUTHRES_LABELS	16	/* U-label names compared in an unreadable field; ours; beyond: ours */
 #define LIMIT_AUTHRES_PROPS	32	/* properties of one result; ours; beyond: invalid */
 
 /* The daemon */
 #define LIMIT_EDITS		1000	/* received fields to be removed from one message; ours; -> tempfail */
 #define LIMIT_HELO_BYTES	512	/* HELO and client name kept; RFC 5321 4.5.3.1.2 says 255; cut */
-#define LIMIT_PATH_BYTES	1024	/* reverse-path and recipient kept; RFC 5321 4.5.3.1.3 says 256; cut */
 #define LIMIT_LOG_LINE_BYTES	8000	/* one log line; what syslog daemons take; cut */
 #define LIMIT_LOG_VALUE_BYTES	512	/* one value in it; ours; cut */
 #define LIMIT_LOG_SIGNATURES	10	/* signatures in it; ours; rest counted */

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         unbound - the only door to libunbound
+ * DESCRIPTION  The library is used in one way: an asynchronous context whose work is done by a
+ * thread of the library's own (ub_ctx_async(ctx, 1)), and a thread of ours that hands questions in,
+ * waits on ub_fd() and calls ub_process(). ub_resolve() is never used: it builds a whole resolver
+ * worker for each call, 442 us against 7.
+ *
+ *              Every call into the context after set-up is made by that thread of ours. So a
+ * callback never runs while a job is being cancelled or freed, and there is no lock order between
+ *              the library and us: start() takes backend->lock to queue the job, nothing else while
+ *              holding it, and no lock is held when a request is completed.
+ *
+ *              The library promises a callback for every question. OpenDKIM#149 is what happens to
+ *              those who believe it: bogus data, no callback, descriptors gone. Here each job has
+ * its own deadline, kept by our thread: then the request is completed as a time-out and the job
+ * cancelled, whatever the library is doing. With a thread, ub_cancel() only marks the query; its
+ * socket is closed when the library has given up on the server by itself, which the settings below
+ * make a matter of seconds. BUGS         The library's cache of one megabyte stands behind ours:
+ * resolver_flush() does not reach it. It must not be used after a fork.
+ */
+#include <sys/eventfd.h>
+#include <sys/queue.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unbound.h>
+#include <unistd.h>
+
+#include "policy/dns/internal.h"
+#include "policy/dns/wire.h"
+
+#define CLASS_IN       1
+#define RCODE_NOERROR  0
+#define RCODE_NXDOMAIN 3
+#define POLL_IDLE_MS   60000
+
+/* One request in the library's hands. */
+struct job {
+	TAILQ_ENTRY(job) link;
+	struct unbound_backend *owner;
+	struct dns_request *request; /* NULL: completed without the library */
+	uint64_t deadline_ms;
+	int async_id;
+};
+TAILQ_HEAD(job_list, job);
+
+struct unbound_backend {
+	struct dns_backend backend; /* first */
+	struct ub_ctx *ctx;	    /* MT: the thread, after set-up */
+	int wake;		    /* eventfd: something is in incoming, or closing */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	struct job_list incoming; /* MT: lock */
+	bool closing;		  /* MT: lock */
+	atomic_size_t open;	  /* jobs in all */
+	/* MT: the thread only */
+	struct job_list running; /* by deadline, earliest first */
+	struct job_list orphans; /* cancelled in vain: the callback may come yet */
+	struct arena *scratch;	 /* one answer long */
+	bool broken;		 /* the library's thread is gone */
+};
+
+/* ---- answers ---- */
+
+static bool
+read_records(struct arena *a, const struct ub_result *result, struct dns_answer *draft)
+{
+	enum dns_type type = (enum dns_type)result->qtype;
+	struct dns_record *records = arena_array(a, LIMIT_DNS_RECORDS, sizeof(*records));
+
+	for (size_t i = 0; result->data[i] != NULL && i < LIMIT_DNS_RECORDS; i++) {
+		struct slice rdata = slice_of(result->data[i], (size_t)result->len[i]);
+
+		if (wire_record(a, type, rdata, &records[i]) != 0)
+			return false;
+		draft->count++;
+	}
+	draft->records = records;
+	return true;
+}
+
+static struct dns_answer
+tempfail(enum dns_reason reason, const char *detail)
+{
+	return (struct dns_answer){ .status = DNS_TEMPFAIL,
+		.reason = reason,
+		.security = reason == DNS_R_BOGUS ? DNS_BOGUS : DNS_INSECURE,
+		.detail = slice_str(detail) };
+}
+
+static struct dns_answer
+draft_of(struct arena *a, int error, const struct ub_result *result)
+{
+	struct dns_answer draft = { .status = DNS_NODATA };
+
+	if (error != 0 || result == NULL)
+		return tempfail(DNS_R_SERVFAIL, ub_strerror(error));
+	/* RFC 4035 5.5: bogus data is no data; the rcode does not matter any more. */
+	if (result->bogus)
+		return tempfail(DNS_R_BOGUS, result->why_bogus);
+	if (result->rcode != RCODE_NOERROR && result->rcode != RCODE_NXDOMAIN)
+		return tempfail(DNS_R_SERVFAIL, arena_printf(a, "rcode %d", result->rcode));
+	draft.ttl_s = result->ttl > 0 ? (uint32_t)result->ttl : 0;
+	draft.security = result->secure ? DNS_SECURE : DNS_INSECURE;
+	if (result->rcode == RCODE_NXDOMAIN)
+		draft.status = DNS_NXDOMAIN;
+	else if (result->havedata)
+		draft.status = DNS_OK;
+	if (draft.status == DNS_OK && !read_records(a, result, &draft))
+		return tempfail(DNS_R_MALFORMED, NULL);
+	return draft;
+}
+
+/* ---- jobs; on the thread ---- */
+
+static void
+job_free(struct job *job)
+{
+	job->owner->open--;
+	free(job);
+}
+
+/* Complete the request; job and its place in a list are the caller's. */
+static void
+complete(struct job *job, const struct dns_answer *draft)
+{
+	struct dns_request *request = job->request;
+
+	job->request = NULL;
+	request->done(request, dns_answer_make(draft, request->type));
+}
+
+/* Called by ub_process(). */
+static void
+on_result(void *arg, int error, struct ub_result *result)
+{
+	struct job *job = arg;
+	struct unbound_backend *u = job->owner;
+
+	if (job->request == NULL) {
+		TAILQ_REMOVE(&u->orphans, job, link);
+	} else {
+		struct dns_answer draft = draft_of(u->scratch, error, result);
+
+		TAILQ_REMOVE(&u->running, job, link);
+		complete(job, &draft);
+		arena_reset(u->scratch);
+	}
+	ub_resolve_free(result);
+	job_free(job);
+}
+
+/* The library reads master-file text: what zone text escapes must be escaped for it as well. */
+static void
+presentation(struct slice name, char out[4 * LIMIT_DOMAIN_BYTES + 1])
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.p[i];
+
+		if (dns_name_escapes(c)) {
+			(void)snprintf(out + len, 5, "\\%03u", (unsigned)(unsigned char)c);
+			len += 4;
+		} else {
+			out[len++] = c;
+		}
+	}
+	out[len] = '\0';
+}
+
+/* Nearly always at the end: time-outs are mostly the same. */
+static void
+insert_by_deadline(struct job_list *list, struct job *job)
+{
+	struct job *before = TAILQ_LAST(list, job_list);
+
+	while (before != NULL && before->deadline_ms > job->deadline_ms)
+		before = TAILQ_PREV(before, job_list, link);
+	if (before == NULL)
+		TAILQ_INSERT_HEAD(list, job, link);
+	else
+		TAILQ_INSERT_AFTER(list, before, job, link);
+}
+
+static void
+submit(struct unbound_backend *u, struct job *job)
+{
+	char name[4 * LIMIT_DOMAIN_BYTES + 1];
+	int rc = UB_PIPE;
+
+	presentation(job->request->name, name);
+	if (!u->broken)
+		rc = ub_resolve_async(u->ctx, name, (int)job->request->type, CLASS_IN, job,
+		    on_result, &job->async_id);
+	if (rc != 0) {
+		struct dns_answer draft = tempfail(DNS_R_SERVFAIL, ub_strerror(rc));
+
+		complete(job, &draft);
+		job_free(job);
+		return;
+	}
+	insert_by_deadline(&u->running, job);
+}
+
+/* End a running job without the library. */
+static void
+give_up(struct unbound_backend *u, struct job *job, enum dns_reason reason)
+{
+	struct dns_answer draft = tempfail(reason, NULL);
+
+	TAILQ_REMOVE(&u->running, job, link);
+	complete(job, &draft);
+	if (ub_cancel(u->ctx, job->async_id) == 0)
+		job_free(job); /* its callback will not come */
+	else
+		TAILQ_INSERT_TAIL(&u->orphans, job, link);
+}
+
+static void
+expire(struct unbound_backend *u)
+{
+	uint64_t now = dns_monotonic_ms();
+	struct job *job;
+
+	while ((job = TAILQ_FIRST(&u->running)) != NULL && job->deadline_ms <= now)
+		give_up(u, job, DNS_R_TIMEOUT);
+}
+
+/* Move what start() has queued to *list. False: closing. */
+static bool
+take_incoming(struct unbound_backend *u, struct job_list *list)
+{
+	bool closing;
+
+	TAILQ_INIT(list);
+	(void)pthread_mutex_lock(&u->lock);
+	TAILQ_CONCAT(list, &u->incoming, link);
+	closing = u->closing;
+	(void)pthread_mutex_unlock(&u->lock);
+	return !closing;
+}
+
+static void
+wait_for_work(struct unbound_backend *u)
+{
+	struct pollfd fds[2] = { { .fd = u->wake, .events = POLLIN },
+		{ .fd = u->broken ? -1 : ub_fd(u->ctx), .events = POLLIN } };
+	const struct job *first = TAILQ_FIRST(&u->running);
+	uint64_t now = dns_monotonic_ms(), count;
+	int timeout_ms = POLL_IDLE_MS;
+
+	if (first != NULL && first->deadline_ms < now + POLL_IDLE_MS)
+		timeout_ms = first->deadline_ms > now ? (int)(first->deadline_ms - now) : 0;
+	if (poll(fds, 2, timeout_ms) <= 0)
+		return;
+	if (fds[0].revents != 0 && read(u->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		bug("dns: eventfd: %s", strerror(errno));
+	if (fds[1].revents != 0 && ub_process(u->ctx) != 0)
+		u->broken = true; /* deadlines end what is running */
+}
+
+static void *
+work(void *arg)
+{
+	struct unbound_backend *u = arg;
+	struct job_list list;
+	struct job *job;
+	bool open = true;
+
+	while (open) {
+		open = take_incoming(u, &list);
+		while ((job = TAILQ_FIRST(&list)) != NULL) {
+			TAILQ_REMOVE(&list, job, link);
+			submit(u, job);
+		}
+		expire(u);
+		if (open)
+			wait_for_work(u);
+	}
+	while ((job = TAILQ_FIRST(&u->running)) != NULL)
+		give_up(u, job, DNS_R_CLOSING);
+	return NULL;
+}
+
+/* ---- the backend's calls ---- */
+
+static void
+unbound_start(struct dns_backend *backend, struct dns_request *request)
+{
+	struct unbound_backend *u = (struct unbound_backend *)backend;
+	const uint64_t one = 1;
+	struct job *job;
+	bool closing;
+
+	if (u->open >= LIMIT_DNS_IN_FLIGHT) {
+		struct dns_answer draft = tempfail(DNS_R_SERVFAIL, "too many queries under way");
+
+		request->done(request, dns_answer_make(&draft, request->type));
+		return;
+	}
+	job = heap_alloc(1, sizeof(*job));
+	job->owner = u;
+	job->request = request;
+	job->deadline_ms = dns_monotonic_ms() + request->timeout_ms;
+	u->open++;
+	(void)pthread_mutex_lock(&u->lock);
+	closing = u->closing;
+	if (!closing)
+		TAILQ_INSERT_TAIL(&u->incoming, job, link);
+	(void)pthread_mutex_unlock(&u->lock);
+	if (closing) {
+		struct dns_answer draft = tempfail(DNS_R_CLOSING, NULL);
+
+		complete(job, &draft);
+		job_free(job);
+		return;
+	}
+	if (write(u->wake, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		bug("dns: eventfd: %s", strerror(errno));
+}
+
+static void
+backend_free(struct unbound_backend *u)
+{
+	struct job *job;
+
+	/* Stops the library's thread; no callback comes afterwards. */
+	if (u->ctx != NULL)
+		ub_ctx_delete(u->ctx);
+	while ((job = TAILQ_FIRST(&u->orphans)) != NULL) {
+		TAILQ_REMOVE(&u->orphans, job, link);
+		job_free(job);
+	}
+	if (u->wake >= 0)
+		(void)close(u->wake);
+	(void)pthread_mutex_destroy(&u->lock);
+	arena_free(&u->scratch);
+	free(u);
+}
+
+static void
+unbound_close(struct dns_backend *backend)
+{
+	struct unbound_backend *u = (struct unbound_backend *)backend;
+	const uint64_t one = 1;
+
+	(void)pthread_mutex_lock(&u->lock);
+	u->closing = true;
+	(void)pthread_mutex_unlock(&u->lock);
+	if (write(u->wake, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		bug("dns: eventfd: %s", strerror(errno));
+	(void)pthread_join(u->thread, NULL);
+	backend_free(u);
+}
+
+static const struct dns_backend_calls unbound_calls = { .start = unbound_start,
+	.close = unbound_close };
+
+/* ---- set-up ---- */
+
+/*
+ * What the library would answer by itself though a forwarder knows better: RFC 6761 6.2, RFC 8375.
+ * The reverse zones of private and documentation networks go by unblock-lan-zones. localhost,
+ * invalid and onion stay: nobody may be asked about them.
+ */
+static const char *const builtin_zones[] = { "test.", "home.arpa." };
+
+/* Older libraries don't know all of these; they are improvements, not needs. */
+static const struct {
+	const char *name, *value;
+} settings[] = {
+	/* A dead server is given up soon, so that the sockets of cancelled queries close. */
+	{ "outbound-msg-retry:", "3" },
+	{ "infra-cache-max-rtt:", "2000" },
+	{ "infra-keep-probing:", "yes" },
+	/* Queries beyond this many sockets wait for one: the default of 16 lets 16 dead servers
+	 * delay everybody. */
+	{ "outgoing-range:", "256" },
+};
+
+static int
+set_options(struct ub_ctx *ctx, bool forwards)
+{
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		(void)ub_ctx_set_option(ctx, settings[i].name, settings[i].value);
+	if (!forwards)
+		return 0;
+	if (ub_ctx_set_option(ctx, "unblock-lan-zones:", "yes") != 0 ||
+	    ub_ctx_set_option(ctx, "insecure-lan-zones:", "yes") != 0)
+		return -1;
+	return 0;
+}
+
+static int
+set_servers(
+    struct arena *a, struct ub_ctx *ctx, const struct dns_unbound_options *o, const char **error_r)
+{
+	const char *file = o->resolv_conf == NULL ? "/etc/resolv.conf" : o->resolv_conf;
+
+	errno = 0;
+
+	switch (o->mode) {
+	case DNS_MODE_SYSTEM:
+		if (ub_ctx_resolvconf(ctx, file) == 0)
+			return 0;
+		*error_r = arena_printf(a, "can't take name servers from %s: %s", file,
+		    errno != 0 ? strerror(errno) : "bad line");
+		return -1;
+	case DNS_MODE_RECURSIVE:
+		return 0;
+	case DNS_MODE_FORWARD:
+		break;
+	}
+	if (o->forwarder_count == 0) {
+		*error_r = "no forwarder given";
+		return -1;
+	}
+	/* The library puts each in front of the list: the first given shall be the first. */
+	for (size_t i = o->forwarder_count; i-- > 0;) {
+		if (ub_ctx_set_fwd(ctx, o->forwarders[i]) != 0) {
+			*error_r = arena_printf(a,
+			    "forwarder \"%s\" is neither address nor address@port",
+			    o->forwarders[i]);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+set_anchor(struct arena *a, struct ub_ctx *ctx, const char *file, const char **error_r)
+{
+	if (file == NULL)
+		return 0;
+	if (access(file, R_OK) != 0 || ub_ctx_add_ta_file(ctx, file) != 0) {
+		*error_r = arena_printf(
+		    a, "can't read trust anchor file %s: %s", file, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+/* From here on the library reads what it was given: the first call after set-up does that. */
+static int
+finalize(struct ub_ctx *ctx, bool forwards)
+{
+	int rc = ub_ctx_zone_remove(ctx, "nothing.invalid.");
+
+	for (size_t i = 0; rc == 0 && forwards && i < sizeof(builtin_zones) / sizeof(char *); i++)
+		rc = ub_ctx_zone_remove(ctx, builtin_zones[i]);
+	return rc;
+}
+
+/* What the library has said while it was set up; its log is one line a complaint. */
+static const char *
+complaint(struct arena *a, const char *said, int rc)
+{
+	const char *error = strstr(said, "error: ");
+
+	if (error == NULL)
+		return ub_strerror(rc);
+	error += strlen("error: ");
+	return arena_printable(a, slice_of(error, strcspn(error, "\n")), 200);
+}
+
+static int
+set_up(struct arena *a, struct unbound_backend *u, const struct dns_unbound_options *options,
+    const char **error_r)
+{
+	bool forwards = options->mode != DNS_MODE_RECURSIVE;
+	char *said = NULL;
+	size_t said_len;
+	FILE *log = open_memstream(&said, &said_len);
+	int rc = -1;
+
+	if (log == NULL)
+		out_of_memory(0);
+	u->ctx = ub_ctx_create();
+	if (u->ctx == NULL) {
+		*error_r = "libunbound can't start";
+	} else if (ub_ctx_debugout(u->ctx, log) != 0 || ub_ctx_async(u->ctx, 1) != 0 ||
+	    set_options(u->ctx, forwards) != 0) {
+		*error_r = "libunbound refuses our settings";
+	} else if (set_servers(a, u->ctx, options, error_r) == 0 &&
+	    set_anchor(a, u->ctx, options->trust_anchor_file, error_r) == 0) {
+		rc = finalize(u->ctx, forwards);
+		(void)fflush(log);
+		if (rc != 0)
+			*error_r = arena_printf(a, "libunbound: %s", complaint(a, said, rc));
+	}
+	/* The library logs for the whole process; what matters comes with the answers. */
+	if (u->ctx != NULL)
+		(void)ub_ctx_debugout(u->ctx, NULL);
+	(void)fclose(log);
+	free(said);
+	return rc;
+}
+
+/* Our thread takes no signals: those are the program's. */
+static int
+start_thread(struct unbound_backend *u)
+{
+	sigset_t all, before;
+	int rc;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&u->thread, NULL, work, u);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
+struct dns_backend *
+dns_unbound_new(struct arena *a, const struct dns_unbound_options *options, const char **error_r)
+{
+	struct unbound_backend *u = heap_alloc(1, sizeof(*u));
+
+	u->backend.calls = &unbound_calls;
+	TAILQ_INIT(&u->incoming);
+	TAILQ_INIT(&u->running);
+	TAILQ_INIT(&u->orphans);
+	u->scratch = arena_new(SIZE_MAX);
+	u->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pthread_mutex_init(&u->lock, NULL) != 0)
+		bug("pthread_mutex_init");
+	if (u->wake < 0) {
+		*error_r = arena_printf(a, "eventfd: %s", strerror(errno));
+	} else if (set_up(a, u, options, error_r) == 0) {
+		int rc = start_thread(u);
+
+		if (rc == 0)
+			return &u->backend;
+		*error_r = arena_printf(a, "can't start a thread: %s", strerror(rc));
+	}
+	backend_free(u);
+	return NULL;
+}
