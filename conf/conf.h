@@ -2,10 +2,11 @@
 /*
  * NAME         conf - the configuration, read once, immutable from then on
  * DESCRIPTION  One table of settings (schema.c) makes the parser, the defaults, the checks, the
- * sample file and the list that assay.conf(5) is checked against. Options travel down as the plain
- *              structs that the modules declare; nothing in policy/ knows this header.
+ *              sample file and the list that assay.conf(5) is checked against. Options travel down
+ *              as the plain structs that the modules declare; nothing in policy/ knows this header.
  * DIAGNOSTICS  Errors name file, line, setting, what was found and what is allowed. An unknown
- * setting is an error.
+ *              setting is an error.
+ * BUGS         MT: conf_load() and conf_defaults() are for one thread at a time (libconfuse).
  */
 #ifndef ASSAY_CONF_H
 #define ASSAY_CONF_H
@@ -30,6 +31,7 @@ struct conf {		     /* MT: immutable after conf_load() */
 	uint32_t milter_timeout_s;
 
 	/* who we are, whom we don't look at */
+	struct slice hostname;		  /* normal form; also SPF's receiver */
 	struct slice authserv_id;	  /* default: the host name */
 	const struct slice *authserv_ids; /* it and its aliases */
 	size_t authserv_id_count;
@@ -53,12 +55,20 @@ struct conf {		     /* MT: immutable after conf_load() */
 	struct decide_rules decide;
 };
 
-/* NULL with *error_r set (heap text, the caller frees it): every fault found, one a line. */
+/*
+ * NULL with *error_r set (heap text, the caller frees it): every fault found, one a line, no final
+ * line break: "file:line: setting: found "x", allowed: ...".
+ */
 struct conf *conf_load(const char *file, char **error_r);
 
 /* What an empty file gives. Never fails. */
 struct conf *conf_defaults(void);
 
+/* *c becomes NULL; NULL is accepted. */
 void conf_free(struct conf **c);
+
+/* A file that says nothing: every setting as a comment with what it is for, what is allowed and its
+ * default. conf/assay.conf is this. Arena memory. */
+struct slice conf_write_sample(struct arena *a);
 
 #endif

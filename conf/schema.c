@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "conf/schema.h"
+
+#include <stddef.h>
+
+#include "conf/value.h"
+#include "policy/base/strbuf.h"
+
+#define AT(field) .offset = offsetof(struct conf, field)
+#define LIST_AT(field, n)                                                                          \
+	.offset = offsetof(struct conf, field), .count_offset = offsetof(struct conf, n)
+
+#define SECOND_MS 1000u
+#define MINUTE_MS (60u * SECOND_MS)
+#define HOUR_MS	  (60u * MINUTE_MS)
+#define DAY_MS	  (24u * HOUR_MS)
+#define KIB	  ((uint64_t)1024)
+#define MIB	  (1024 * KIB)
+#define GIB	  (1024 * MIB)
+
+#define SECONDS(n)    .number = (uint64_t)(n)*SECOND_MS, .unit_ms = SECOND_MS
+#define RANGE(lo, hi) .min = (lo), .max = (hi)
+
+static const struct conf_word log_targets[] = {
+	{ "syslog", CONF_LOG_SYSLOG },
+	{ "stderr", CONF_LOG_STDERR },
+	{ NULL, 0 },
+};
+static const struct conf_word facilities[] = {
+	{ "mail", 0 },
+	{ "daemon", 0 },
+	{ "user", 0 },
+	{ "local0", 0 },
+	{ "local1", 0 },
+	{ "local2", 0 },
+	{ "local3", 0 },
+	{ "local4", 0 },
+	{ "local5", 0 },
+	{ "local6", 0 },
+	{ "local7", 0 },
+	{ NULL, 0 },
+};
+static const struct conf_word quarantines[] = {
+	{ "hold", CONF_QUARANTINE_HOLD },
+	{ "header", CONF_QUARANTINE_HEADER },
+	{ NULL, 0 },
+};
+static const struct conf_word reject_actions[] = {
+	{ "reject", ACTION_REJECT },
+	{ "quarantine", ACTION_QUARANTINE },
+	{ "discard", ACTION_DISCARD },
+	{ "accept", ACTION_ACCEPT },
+	{ NULL, 0 },
+};
+/* Not to be dropped without a word: only a policy of reject asks for that much. */
+static const struct conf_word fault_actions[] = {
+	{ "reject", ACTION_REJECT },
+	{ "quarantine", ACTION_QUARANTINE },
+	{ "accept", ACTION_ACCEPT },
+	{ NULL, 0 },
+};
+static const struct conf_word error_actions[] = {
+	{ "tempfail", ACTION_TEMPFAIL },
+	{ "accept", ACTION_ACCEPT },
+	{ NULL, 0 },
+};
+static const struct conf_word domain_rules[] = {
+	{ "exempt", RULE_EXEMPT },
+	{ "quarantine", RULE_QUARANTINE },
+	{ "reject", RULE_REJECT },
+	{ NULL, 0 },
+};
+static const struct conf_word dns_modes[] = {
+	{ "system", DNS_MODE_SYSTEM },
+	{ "forward", DNS_MODE_FORWARD },
+	{ "recursive", DNS_MODE_RECURSIVE },
+	{ NULL, 0 },
+};
+static const struct conf_word discoveries[] = {
+	{ "treewalk", DMARC_TREEWALK },
+	{ "psl", DMARC_PSL },
+	{ NULL, 0 },
+};
+
+/* clang-format off */
+const struct conf_setting conf_settings[] = {
+	{ .group = "The daemon",
+	  .name = "socket", .kind = CONF_SOCKET, .value = "unix:/run/assay/assay.sock", AT(socket),
+	  .text = "Where assayd waits for the MTA: the address that Postfix has in smtpd_milters and Sendmail in "
+		  "INPUT_MAIL_FILTER. Not changed by a reload." },
+	{ .name = "socket_mode", .kind = CONF_MODE, .number = 0660, RANGE(0, 0777), AT(socket_mode),
+	  .text = "Mode of a Unix socket, in octal. The MTA must be able to write to it: put its user into our group." },
+	{ .name = "user", .kind = CONF_NAME, .value = "", AT(user),
+	  .text = "User that assayd becomes once its socket is open. Empty: it stays who it is. Only root can change." },
+	{ .name = "group", .kind = CONF_NAME, .value = "", AT(group),
+	  .text = "Group that assayd becomes. Empty: the first group of the user." },
+	{ .name = "pid_file", .kind = CONF_PATH, .value = "", AT(pid_file),
+	  .text = "File that holds the process id while assayd runs. Empty: none." },
+	{ .name = "log_target", .kind = CONF_WORD, .value = "syslog", .words = log_targets, AT(log_target),
+	  .text = "Where the log goes: to syslog, beside the lines of the MTA, or to standard error." },
+	{ .name = "syslog_facility", .kind = CONF_CHOICE, .value = "mail", .words = facilities, AT(syslog_facility),
+	  .text = "Facility of the lines in syslog." },
+	{ .name = "milter_timeout", .kind = CONF_DURATION, SECONDS(7210), RANGE(10 * SECOND_MS, DAY_MS), AT(milter_timeout_s),
+	  .text = "How long a silent MTA is waited for before its session is dropped. The default is that of libmilter, "
+		  "a little longer than any pause that SMTP allows." },
+
+	{ .group = "Who we are, and whom we believe",
+	  .name = "hostname", .kind = CONF_DOMAIN, .value = "", AT(hostname),
+	  .text = "Name of this host in SPF explanations (the macro %{r}) and, unless authserv_id says otherwise, in "
+		  "Authentication-Results. Empty: what the system is called." },
+	{ .name = "authserv_id", .kind = CONF_ID, .value = "", AT(authserv_id),
+	  .text = "Name under which results are written (RFC 8601). Use one name for all servers of an organization. "
+		  "Empty: the hostname." },
+	{ .name = "authserv_id_aliases", .kind = CONF_IDS, .value = "", LIST_AT(authserv_ids, authserv_id_count),
+	  .text = "Further names that are ours. An Authentication-Results field that arrives under authserv_id or one of "
+		  "these is forged, and removed." },
+	{ .name = "trusted_networks", .kind = CONF_NETWORKS, .value = "127.0.0.0/8, ::1", LIST_AT(trusted_networks, trusted_network_count),
+	  .text = "Mail from these clients is not evaluated and gets no field: our own hosts, relays and content filters. "
+		  "The default is this machine, where filters hand mail back to the MTA." },
+	{ .name = "skip_authenticated", .kind = CONF_BOOL, .value = "yes", AT(skip_authenticated),
+	  .text = "Do not evaluate mail of clients that have logged in (SMTP AUTH)." },
+
+	{ .group = "What is done",
+	  .name = "on_policy_reject", .kind = CONF_WORD, .value = "reject", .words = reject_actions, AT(decide.on_policy_reject),
+	  .text = "Message that fails DMARC where the policy of the author's domain is reject." },
+	{ .name = "on_policy_quarantine", .kind = CONF_WORD, .value = "quarantine", .words = fault_actions, AT(decide.on_policy_quarantine),
+	  .text = "The same where the policy is quarantine." },
+	{ .name = "on_temperror", .kind = CONF_WORD, .value = "tempfail", .words = error_actions, AT(decide.on_temperror),
+	  .text = "Message of which DMARC can't be decided now because DNS fails." },
+	{ .name = "on_several_authors", .kind = CONF_WORD, .value = "reject", .words = fault_actions, AT(decide.on_several_authors),
+	  .text = "Message with more than one From field, or with authors of more than one domain. DMARC does not cover "
+		  "it, so accepting it opens a way around DMARC." },
+	{ .name = "on_malformed_from", .kind = CONF_WORD, .value = "reject", .words = fault_actions, AT(decide.on_malformed_from),
+	  .text = "Message whose From field can't be read." },
+	{ .name = "on_no_author", .kind = CONF_WORD, .value = "reject", .words = fault_actions, AT(decide.on_no_author),
+	  .text = "Message without a From field, or without a domain in it." },
+	{ .name = "on_spf_fail", .kind = CONF_WORD, .value = "accept", .words = fault_actions, AT(decide.on_spf_fail),
+	  .text = "Message that fails SPF where the author's domain has no DMARC policy. Forwarded mail fails SPF." },
+	{ .name = "on_iprev_fail", .kind = CONF_WORD, .value = "accept", .words = fault_actions, AT(decide.on_iprev_fail),
+	  .text = "The same for a client whose address and name do not agree in DNS." },
+	{ .name = "quarantine", .kind = CONF_WORD, .value = "hold", .words = quarantines, AT(quarantine),
+	  .text = "How quarantine is done: the message goes to the hold queue of the MTA, or it is delivered with a header "
+		  "field for the delivery agent to act on." },
+	{ .name = "quarantine_header", .kind = CONF_FIELD, .value = "X-Assay-Quarantine", AT(quarantine_header),
+	  .text = "Name of that field. A field of this name that a message brings along is removed." },
+
+	{ .group = "Local rules",
+	  .name = "list_rule", .kind = CONF_BOOL, .value = "yes", AT(decide.list_rule),
+	  .text = "Quarantine, where DMARC says reject, a message that came through a mailing list whose own domain passes SPF "
+		  "or DKIM (RFC 9989 section 7.4)." },
+	{ .name = "trusted_forwarder_networks", .kind = CONF_NETWORKS, .value = "",
+	  LIST_AT(decide.forwarder_networks, decide.forwarder_network_count),
+	  .text = "Clients that forward mail for our users: the policy of the author's domain is not enforced on what they "
+		  "send." },
+	{ .name = "trusted_forwarder_domains", .kind = CONF_DOMAINS, .value = "",
+	  LIST_AT(decide.forwarder_domains, decide.forwarder_domain_count),
+	  .text = "The same for mail that passes SPF or DKIM for one of these domains or a domain below it." },
+	{ .name = "author_domain", .kind = CONF_RULES, .words = domain_rules, LIST_AT(decide.domains, decide.domain_count),
+	  .text = "A section for each author domain with a rule of its own, for messages that do not pass DMARC: exempt (the "
+		  "policy is not enforced), quarantine or reject (also where the policy says less, or there is none). "
+		  "\"*.example.com\" is every domain below example.com, and not itself. The first section that matches counts." },
+
+	{ .group = "DNS",
+	  .name = "dns_mode", .kind = CONF_WORD, .value = "system", .words = dns_modes, AT(dns.mode),
+	  .text = "Who is asked: the servers in resolv.conf (system), those in dns_forwarders (forward), or the DNS itself "
+		  "from the root on (recursive)." },
+	{ .name = "dns_forwarders", .kind = CONF_SERVERS, .value = "", LIST_AT(dns.forwarders, dns.forwarder_count),
+	  .text = "Servers to ask where dns_mode is forward." },
+	{ .name = "dns_resolv_conf", .kind = CONF_FILE, .value = "/etc/resolv.conf", AT(dns.resolv_conf),
+	  .text = "File to read where dns_mode is system." },
+	{ .name = "dns_trust_anchor", .kind = CONF_FILE, .value = "", AT(dns.trust_anchor_file),
+	  .text = "File with the key of the root zone; answers are then validated by DNSSEC, and one that is bogus counts as a "
+		  "failure of DNS. Empty: no validation." },
+	{ .name = "dns_timeout", .kind = CONF_DURATION, .number = LIMIT_DNS_TIMEOUT_MS, .unit_ms = 1, RANGE(100, MINUTE_MS),
+	  AT(evaluator.lookups.timeout_ms),
+	  .text = "How long one lookup may take." },
+	{ .name = "dns_budget", .kind = CONF_DURATION, .number = LIMIT_DNS_BUDGET_MS, .unit_ms = 1, RANGE(SECOND_MS, 5 * MINUTE_MS),
+	  AT(evaluator.lookups.budget_ms),
+	  .text = "How long one message may wait for DNS in all. RFC 7208 asks for at least 20s." },
+	{ .name = "dns_max_lookups", .kind = CONF_INT, .number = LIMIT_DNS_LOOKUPS, RANGE(10, 10000), AT(evaluator.lookups.max_lookups),
+	  .text = "How many different questions one message may cost." },
+	{ .name = "dns_cache_size", .kind = CONF_SIZE, .number = LIMIT_DNS_CACHE_BYTES, RANGE(64 * KIB, 16 * GIB), AT(resolver.cache_bytes),
+	  .text = "Memory for answers, and for the keys and records made from them." },
+	{ .name = "dns_ttl_min", .kind = CONF_DURATION, SECONDS(LIMIT_DNS_TTL_MIN_S), RANGE(0, HOUR_MS), AT(resolver.ttl_min_s),
+	  .text = "Answers are kept no shorter than this, whatever they say." },
+	{ .name = "dns_ttl_max", .kind = CONF_DURATION, SECONDS(LIMIT_DNS_TTL_MAX_S), RANGE(SECOND_MS, 7 * DAY_MS), AT(resolver.ttl_max_s),
+	  .text = "Answers are kept no longer than this, whatever they say." },
+	{ .name = "dns_ttl_negative_max", .kind = CONF_DURATION, SECONDS(LIMIT_DNS_TTL_NEGATIVE_S), RANGE(0, 3 * HOUR_MS),
+	  AT(resolver.ttl_negative_max_s),
+	  .text = "The same for the answer that there is nothing (RFC 2308)." },
+	{ .name = "dns_ttl_fail", .kind = CONF_DURATION, SECONDS(LIMIT_DNS_TTL_FAIL_S), RANGE(0, 5 * MINUTE_MS), AT(resolver.ttl_fail_s),
+	  .text = "How long a failure is remembered before the question is asked again." },
+
+	{ .group = "SPF, DKIM, ARC and the client's name",
+	  .name = "spf_max_lookups", .kind = CONF_INT, .number = LIMIT_SPF_LOOKUPS, RANGE(1, LIMIT_SPF_LOOKUPS), AT(evaluator.spf.max_lookups),
+	  .text = "Terms of an SPF record that may ask DNS; beyond, the result is permerror (RFC 7208 section 4.6.4)." },
+	{ .name = "spf_max_void_lookups", .kind = CONF_INT, .number = LIMIT_SPF_VOID, RANGE(0, 10), AT(evaluator.spf.max_void_lookups),
+	  .text = "Questions of an SPF record that may find nothing; beyond, the result is permerror." },
+	{ .name = "dkim_min_rsa_bits", .kind = CONF_INT, .number = LIMIT_DKIM_RSA_BITS_MIN, RANGE(LIMIT_DKIM_RSA_BITS_MIN, 4096),
+	  AT(evaluator.dkim.min_rsa_bits),
+	  .text = "RSA keys shorter than this never pass, in DKIM and in ARC. RFC 8301 forbids less than 1024." },
+	{ .name = "dkim_max_signatures", .kind = CONF_INT, .number = LIMIT_DKIM_SIGNATURES, RANGE(1, LIMIT_DKIM_SIGNATURES),
+	  AT(evaluator.dkim.max_signatures),
+	  .text = "Signatures of a message that are verified, those of the author's domain first." },
+	{ .name = "dkim_clock_skew", .kind = CONF_DURATION, SECONDS(LIMIT_DKIM_SKEW_S), RANGE(0, DAY_MS), AT(evaluator.dkim.clock_skew_s),
+	  .text = "How far in the future a signature may say that it was made, in DKIM and in ARC." },
+	{ .name = "check_helo", .kind = CONF_BOOL, .value = "yes", AT(evaluator.check_helo),
+	  .text = "Evaluate SPF for the name in HELO too. It is reported, and never used for DMARC." },
+	{ .name = "check_iprev", .kind = CONF_BOOL, .value = "yes", AT(evaluator.check_iprev),
+	  .text = "Look whether the client's address has a name that leads back to it." },
+	{ .name = "check_arc", .kind = CONF_BOOL, .value = "yes", AT(evaluator.check_arc),
+	  .text = "Validate the chain of ARC seals." },
+
+	{ .group = "DMARC",
+	  .name = "dmarc_discovery", .kind = CONF_WORD, .value = "treewalk", .words = discoveries, AT(evaluator.dmarc.discovery),
+	  .text = "How the organizational domain and its policy are found: by the tree walk of RFC 9989, or by the public suffix "
+		  "list, as RFC 7489 did." },
+	{ .name = "psl_file", .kind = CONF_FILE, .value = "", AT(psl_file),
+	  .text = "The public suffix list, where dmarc_discovery is psl. Empty: the list that libpsl came with." },
+	{ .name = "dmarc_pct", .kind = CONF_BOOL, .value = "no", AT(evaluator.dmarc.honour_pct),
+	  .text = "Obey the tag pct of RFC 7489, where dmarc_discovery is psl. RFC 9989 has removed it." },
+};
+/* clang-format on */
+const size_t conf_setting_count = sizeof(conf_settings) / sizeof(conf_settings[0]);
+
+bool
+conf_setting_is_list(const struct conf_setting *s)
+{
+	return s->kind == CONF_IDS || s->kind == CONF_NETWORKS || s->kind == CONF_DOMAINS ||
+	    s->kind == CONF_SERVERS;
+}
+
+/* "a, b or c" */
+static const char *
+word_list(struct arena *a, const struct conf_word *words)
+{
+	struct strbuf b;
+
+	strbuf_init(&b, a, 512);
+	for (size_t i = 0; words[i].word != NULL; i++) {
+		if (i > 0)
+			strbuf_str(&b, words[i + 1].word == NULL ? " or " : ", ");
+		strbuf_str(&b, words[i].word);
+	}
+	return strbuf_slice(&b).p;
+}
+
+const char *
+conf_setting_allowed(struct arena *a, const struct conf_setting *s)
+{
+	switch (s->kind) {
+	case CONF_BOOL:
+		return "yes or no";
+	case CONF_INT:
+		return arena_printf(a, "a number from %llu to %llu", (unsigned long long)s->min,
+		    (unsigned long long)s->max);
+	case CONF_MODE:
+		return arena_printf(a, "an octal mode from 0000 to %04o", (unsigned)s->max);
+	case CONF_DURATION:
+		return arena_printf(a, "a time from %s to %s (units %ss, m, h, d)",
+		    conf_duration_text(a, s->min), conf_duration_text(a, s->max),
+		    s->unit_ms == 1 ? "ms, " : "");
+	case CONF_SIZE:
+		return arena_printf(a, "a size from %s to %s (units K, M, G)",
+		    conf_size_text(a, s->min), conf_size_text(a, s->max));
+	case CONF_WORD:
+	case CONF_CHOICE:
+		return word_list(a, s->words);
+	case CONF_NAME:
+		return "a name of letters, digits, dot, hyphen and underscore; or empty";
+	case CONF_PATH:
+		return "an absolute path; or empty";
+	case CONF_FILE:
+		return "the absolute path of a file that can be read; or empty";
+	case CONF_SOCKET:
+		return "unix:/path, local:/path, inet:port@host or inet6:port@host";
+	case CONF_FIELD:
+		return "the name of a header field";
+	case CONF_DOMAIN:
+		return "a domain name; or empty";
+	case CONF_ID:
+		return "a name without blanks and without ()<>@,;:\\\"/[]?= in it; or empty";
+	case CONF_IDS:
+		return "a list of names as in authserv_id";
+	case CONF_NETWORKS:
+		return "a list of addresses and networks such as 192.0.2.0/24 and 2001:db8::/32";
+	case CONF_DOMAINS:
+		return "a list of domain names";
+	case CONF_SERVERS:
+		return "a list of addresses such as 192.0.2.53, 2001:db8::53 and 127.0.0.1@5353";
+	case CONF_RULES:
+		return arena_printf(a, "rule = %s", word_list(a, s->words));
+	}
+	bug("conf_setting_allowed: kind %d of %s", (int)s->kind, s->name);
+}
+
+static const char *
+default_list(struct arena *a, const struct conf_setting *s)
+{
+	struct slice rest = slice_str(s->value), piece;
+	struct strbuf b;
+	bool first = true;
+
+	if (rest.len == 0)
+		return "{}";
+	strbuf_init(&b, a, 1024);
+	while (slice_next(&rest, ',', &piece)) {
+		strbuf_str(&b, first ? "{ \"" : ", \"");
+		strbuf_add(&b, slice_trim(piece));
+		strbuf_char(&b, '"');
+		first = false;
+	}
+	strbuf_str(&b, " }");
+	return strbuf_slice(&b).p;
+}
+
+const char *
+conf_setting_default(struct arena *a, const struct conf_setting *s)
+{
+	switch (s->kind) {
+	case CONF_BOOL:
+	case CONF_WORD:
+	case CONF_CHOICE:
+		return s->value;
+	case CONF_INT:
+		return arena_printf(a, "%llu", (unsigned long long)s->number);
+	case CONF_MODE:
+		return arena_printf(a, "%04o", (unsigned)s->number);
+	case CONF_DURATION:
+		return conf_duration_text(a, s->number);
+	case CONF_SIZE:
+		return conf_size_text(a, s->number);
+	case CONF_NAME:
+	case CONF_PATH:
+	case CONF_FILE:
+	case CONF_SOCKET:
+	case CONF_FIELD:
+	case CONF_DOMAIN:
+	case CONF_ID:
+		return arena_printf(a, "\"%s\"", s->value);
+	case CONF_IDS:
+	case CONF_NETWORKS:
+	case CONF_DOMAINS:
+	case CONF_SERVERS:
+		return default_list(a, s);
+	case CONF_RULES:
+		return "";
+	}
+	bug("conf_setting_default: kind %d of %s", (int)s->kind, s->name);
+}
