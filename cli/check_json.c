@@ -80,7 +80,8 @@ arc_json(struct arena *a, const struct arc_verdict *arc)
 	return json_pack("{s:s, s:i, s:o, s:o, s:o}", "result", arc_result_word(arc->result),
 	    "instances", (int)arc->instances, "reason", text(a, arc->reason), "domain",
 	    text(a, arc->domain), "oldest_pass",
-	    arc->oldest_pass > 0 ? json_integer(arc->oldest_pass) : json_null());
+	    arc->result == ARC_PASS && arc->oldest_pass >= 0 ? json_integer(arc->oldest_pass)
+							     : json_null());
 }
 
 static json_t *

@@ -139,7 +139,7 @@ check_print_text(struct arena *a, const struct check_outcome *o)
 		print_spf(a, "spf helo", &v->spf_helo);
 	if (v->has_message && v->limit_met == NULL) {
 		print_dkim(a, &v->dkim);
-		if (v->arc.instances > 0)
+		if (v->arc.result != ARC_NONE)
 			(void)printf("\narc       %s, %u sets%s%s\n",
 			    arc_result_word(v->arc.result), v->arc.instances,
 			    v->arc.reason.len > 0 ? ": " : "",

@@ -99,15 +99,15 @@ stamp_arc(struct stamp *st)
 	const struct arc_verdict *arc = &st->v->arc;
 	struct authres_result *r;
 
-	if (arc->instances == 0)
+	if (arc->result == ARC_NONE)
 		return;
 	r = add_result(st, "arc", arc_result_word(arc->result));
 	r->reason = arc->reason;
 	r->comment = slice_str(arena_printf(st->arena, "i=%u", arc->instances));
-	if (arc->result == ARC_PASS && arc->oldest_pass > 0)
+	if (arc->oldest_pass >= 0)
 		/* RFC 8617 5.2, step 5 */
 		add_property(st, r, "header", "oldest-pass",
-		    slice_str(arena_printf(st->arena, "%u", arc->oldest_pass)));
+		    slice_str(arena_printf(st->arena, "%d", arc->oldest_pass)));
 	add_property(st, r, "header", "d", arc->domain);
 }
 
