@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         log - where lines go
+ * DESCRIPTION  Standard error, each line with the time in UTC before it, or syslog. The sink is
+ *              chosen once, at start. Text must be clean: one line, printable (log_value() of
+ *              log_message.h, arena_printable()).
+ *              MT: any thread after log_open(); a line is written as one.
+ */
+#ifndef ASSAY_LOG_H
+#define ASSAY_LOG_H
+
+#include <stdarg.h>
+
+#include "conf/conf.h"
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO };
+
+/* facility: "mail", "daemon", "local0".. "local7"; anything else is "mail". Before threads exist.
+ * Without this call lines go to standard error. */
+void log_open(enum conf_log_target target, const char *facility);
+
+void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* One log line a line of text. */
+void log_lines(enum log_level level, const char *prefix, const char *text);
+
+#endif

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "milter/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "milter/apply.h"
+#include "milter/log.h"
+#include "milter/log_message.h"
+#include "milter/service.h"
+#include "policy/base/limits.h"
+#include "policy/stamp.h"
+
+struct message { /* all of it is zeroed between messages */
+	bool under_way;
+	bool awaited;		       /* a shutdown waits for it */
+	const char *skipped;	       /* why it is not evaluated; NULL: it is */
+	struct evaluation *evaluation; /* NULL when skipped */
+	uint64_t began_ms;
+	struct slice from, to;
+	size_t recipients;
+	struct edits edits;
+};
+
+struct session {
+	struct service *service;
+	struct arena *arena; /* of the message; reset between messages */
+	bool leading_space;
+	struct ip_address client;
+	char host[LIMIT_HELO_BYTES + 1];
+	char helo[LIMIT_HELO_BYTES + 1];
+	struct message message;
+};
+
+static const struct disposition skipped_disposition = {
+	.action = ACTION_ACCEPT,
+	.cause = CAUSE_NONE,
+	.explanation = "",
+	.policy_applied = DMARC_P_NONE,
+};
+
+static uint64_t
+monotonic_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static int64_t
+wall_clock_s(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec;
+}
+
+/* At the end of a message, however it came. */
+static void
+message_end(struct session *s)
+{
+	evaluation_end(&s->message.evaluation);
+	if (s->message.awaited)
+		traffic_message_end(service_traffic(s->service));
+	s->message = (struct message){ 0 };
+	arena_reset(s->arena);
+}
+
+struct session *
+session_new(struct service *service, bool leading_space)
+{
+	struct session *s = heap_alloc(1, sizeof(*s));
+
+	s->service = service_ref(service);
+	s->arena = arena_new(LIMIT_MESSAGE_MEMORY);
+	s->leading_space = leading_space;
+	return s;
+}
+
+void
+session_free(struct session **sp)
+{
+	struct session *s = *sp;
+
+	*sp = NULL;
+	if (s == NULL)
+		return;
+	(void)session_abort(s);
+	arena_free(&s->arena);
+	service_unref(&s->service);
+	free(s);
+}
+
+static void
+keep_text(char kept[LIMIT_HELO_BYTES + 1], const char *text)
+{
+	size_t len = text == NULL ? 0 : strnlen(text, LIMIT_HELO_BYTES);
+
+	if (len > 0)
+		memcpy(kept, text, len);
+	kept[len] = '\0';
+}
+
+enum answer
+session_connect(
+    struct session *s, const struct mta *mta, const char *host, const struct ip_address *client)
+{
+	(void)mta;
+	keep_text(s->host, host);
+	s->client = *client;
+	return ANSWER_CONTINUE;
+}
+
+enum answer
+session_helo(struct session *s, const struct mta *mta, const char *helo)
+{
+	(void)mta;
+	keep_text(s->helo, helo);
+	return ANSWER_CONTINUE;
+}
+
+static bool
+is_trusted(const struct conf *conf, const struct ip_address *client)
+{
+	for (size_t i = 0; i < conf->trusted_network_count; i++)
+		if (ip_in_network(client, &conf->trusted_networks[i]))
+			return true;
+	return false;
+}
+
+static bool
+is_authenticated(const struct mta *mta)
+{
+	const char *type = mta->calls->macro(mta->ctx, "{auth_type}");
+	const char *authen = mta->calls->macro(mta->ctx, "{auth_authen}");
+
+	return (type != NULL && type[0] != '\0') || (authen != NULL && authen[0] != '\0');
+}
+
+/* Mail of our own people says nothing about who sends it to us; only its fields are looked at. */
+static const char *
+why_skip(const struct session *s, const struct mta *mta)
+{
+	const struct conf *conf = service_conf(s->service);
+
+	if (s->client.family == IP_NONE)
+		return "no client address";
+	if (is_trusted(conf, &s->client))
+		return "trusted network";
+	if (conf->skip_authenticated && is_authenticated(mta))
+		return "authenticated";
+	return NULL;
+}
+
+enum answer
+session_mail(struct session *s, const struct mta *mta, const char *reverse_path)
+{
+	struct message *m = &s->message;
+	const struct connection connection = { s->client, slice_str(s->helo) };
+
+	(void)session_abort(s); /* an MTA that did not say how the last one ended */
+	m->under_way = true;
+	m->awaited = traffic_message_begin(service_traffic(s->service));
+	m->began_ms = monotonic_ms();
+	m->from = arena_copy(s->arena, slice_str(reverse_path));
+	m->skipped = why_skip(s, mta);
+	if (m->skipped != NULL) {
+		atomic_fetch_add(&service_traffic(s->service)->skipped, 1);
+		return ANSWER_CONTINUE;
+	}
+	m->evaluation = evaluation_begin(service_evaluator(s->service), s->arena, &connection);
+	/* Whatever SPF says, nothing is refused here: DKIM may still rescue it (RFC 9989 7.1). */
+	evaluation_mail_from(m->evaluation, m->from, wall_clock_s());
+	return ANSWER_CONTINUE;
+}
+
+enum answer
+session_rcpt(struct session *s, const struct mta *mta, const char *recipient)
+{
+	(void)mta;
+	if (s->message.under_way && s->message.recipients++ == 0)
+		s->message.to = arena_copy(s->arena, slice_str(recipient));
+	return ANSWER_CONTINUE;
+}
+
+/* Without SMFIP_HDR_LEADSPC the MTA has taken exactly one SP away (PITFALLS 13). */
+static struct slice
+wire_value(const struct session *s, const char *value)
+{
+	return s->leading_space ? slice_str(value)
+				: slice_str(arena_printf(s->arena, " %s", value));
+}
+
+enum answer
+session_header(struct session *s, const struct mta *mta, const char *name, const char *value)
+{
+	struct message *m = &s->message;
+
+	(void)mta;
+	if (!m->under_way)
+		return ANSWER_CONTINUE;
+	edits_note(
+	    &m->edits, s->arena, service_conf(s->service), slice_str(name), slice_str(value));
+	if (m->evaluation == NULL)
+		return ANSWER_CONTINUE;
+	if (m->edits.full)
+		evaluation_give_up(m->evaluation, "fields to be removed");
+	/* Beyond a limit nothing more is taken; the verdict names it and is a tempfail. */
+	else if (arena_has_room(s->arena, strlen(value) + 2))
+		(void)evaluation_header(m->evaluation, slice_str(name), wire_value(s, value));
+	else
+		evaluation_give_up(m->evaluation, "memory of one message");
+	return ANSWER_CONTINUE;
+}
+
+enum answer
+session_end_of_headers(struct session *s, const struct mta *mta)
+{
+	(void)mta;
+	if (s->message.evaluation != NULL)
+		evaluation_end_of_headers(s->message.evaluation);
+	return ANSWER_CONTINUE;
+}
+
+enum answer
+session_body(struct session *s, const struct mta *mta, struct slice chunk)
+{
+	(void)mta;
+	if (s->message.evaluation == NULL || !evaluation_body(s->message.evaluation, chunk))
+		return ANSWER_SKIP;
+	return ANSWER_CONTINUE;
+}
+
+static void
+log_result(const struct session *s, const struct verdict *v, const struct disposition *d,
+    struct slice queue_id, bool refused_edit)
+{
+	const struct message *m = &s->message;
+	const struct log_message entry = {
+		.queue_id = queue_id,
+		.client = s->client,
+		.host = slice_str(s->host),
+		.helo = slice_str(s->helo),
+		.from = m->from,
+		.to = m->to,
+		.recipients = m->recipients,
+		.skipped = m->skipped,
+		.verdict = v,
+		.disposition = d,
+		.refused_edit = refused_edit,
+		.removed = m->edits.count,
+		.took_ms = monotonic_ms() - m->began_ms,
+	};
+
+	log_line(LOG_LEVEL_INFO, "%s", log_message_text(s->arena, &entry));
+}
+
+static enum answer
+finish_message(struct session *s, const struct mta *mta, const struct verdict *v,
+    const struct disposition *d, struct slice queue_id, struct slice authres)
+{
+	struct traffic *traffic = service_traffic(s->service);
+	bool refused;
+	enum answer answer = apply_disposition(
+	    s->arena, mta, service_conf(s->service), &s->message.edits, d, authres, &refused);
+
+	traffic_action(traffic, refused ? ACTION_TEMPFAIL : d->action);
+	if (refused)
+		atomic_fetch_add(&traffic->refused_edits, 1);
+	log_result(s, v, d, queue_id, refused);
+	return answer;
+}
+
+/* Only the forged fields go. More of them than we remember: not delivered, or some would stay. */
+static enum answer
+finish_skipped(struct session *s, const struct mta *mta, struct slice queue_id)
+{
+	static const struct disposition too_many = {
+		.action = ACTION_TEMPFAIL,
+		.cause = CAUSE_LIMIT,
+		.reply = "451 4.3.0 Too many Authentication-Results fields",
+		.explanation = "too many Authentication-Results fields",
+	};
+	const struct disposition *d = s->message.edits.full ? &too_many : &skipped_disposition;
+
+	return finish_message(s, mta, NULL, d, queue_id, SLICE(""));
+}
+
+static enum answer
+finish_evaluated(struct session *s, const struct mta *mta, struct slice queue_id)
+{
+	const struct conf *conf = service_conf(s->service);
+	struct disposition d = { 0 };
+	const struct verdict *v;
+
+	/* Keys and policies may take as long as the DNS budget. */
+	(void)mta->calls->progress(mta->ctx);
+	v = evaluation_finish(s->message.evaluation);
+	decide(s->arena, &conf->decide, v, queue_id, &d);
+	return finish_message(
+	    s, mta, v, &d, queue_id, stamp_write(s->arena, conf->authserv_id, v, &d));
+}
+
+enum answer
+session_end_of_message(struct session *s, const struct mta *mta)
+{
+	/* Postfix knows it from the first recipient on, Sendmail earlier: now it is sure. */
+	struct slice queue_id = slice_str(mta->calls->macro(mta->ctx, "i"));
+	enum answer answer;
+
+	if (!s->message.under_way)
+		return ANSWER_CONTINUE;
+	queue_id = arena_copy(s->arena, queue_id);
+	answer = s->message.evaluation == NULL ? finish_skipped(s, mta, queue_id)
+					       : finish_evaluated(s, mta, queue_id);
+	message_end(s);
+	return answer;
+}
+
+enum answer
+session_abort(struct session *s)
+{
+	if (s->message.under_way) {
+		atomic_fetch_add(&service_traffic(s->service)->aborted, 1);
+		message_end(s);
+	}
+	return ANSWER_CONTINUE;
+}
