@@ -36,21 +36,28 @@ struct authres {
 	size_t result_count;
 };
 
-/* value in wire form. 0, or -1 with *error_r set: not the syntax of RFC 8601 2.2. */
+/*
+ * value in wire form. 0, or -1 with *error_r set: not the syntax of RFC 8601 2.2, taken strictly
+ * (no empty result, no final ";", no pvalue that needs quotes and has none). A pvalue that is an
+ * address keeps the quotes of its local-part.
+ */
 int authres_parse(struct arena *a, struct slice value, bool is_aar, struct authres *out,
     const char **error_r) __attribute__((warn_unused_result));
 
 /*
- * The field body, folded with CRLF + HTAB between results, no leading blank, no final CRLF.
- * Everything is encoded: no byte of a value can end the field, a quoted string or a comment.
+ * The field body, folded with CRLF + HTAB between results and where a line would pass 78 columns,
+ * no leading blank, no final CRLF. Everything is encoded: no byte of a value can end the field, a
+ * quoted string or a comment. UTF-8 is kept (RFC 8601 2.2); control bytes and what is not UTF-8
+ * become "?"; a value or comment is cut at LIMIT_AUTHRES_VALUE_BYTES, so that no line passes 998.
+ * A version of 0 is written as 1.
  */
 struct slice authres_write(struct arena *a, const struct authres *in);
 
 /*
  * Does this field claim our authserv-id (compared as a whole, case ignored; comments, quoting, a
  * version and odd folds are seen through), so that RFC 8601 section 5 wants it removed? A field
- * that can't be read but might be taken for ours by somebody else claims it too. ids: our
- * authserv_id and its aliases.
+ * that can't be read but might be taken for ours by somebody else claims it too: see claims.c. ids:
+ * our authserv_id and its aliases, A-labels or U-labels.
  */
 bool authres_claims(struct arena *a, struct slice value, const struct slice *ids, size_t id_count);
 
