@@ -405,14 +405,14 @@ set_servers(
 {
 	const char *file = o->resolv_conf == NULL ? "/etc/resolv.conf" : o->resolv_conf;
 
-	errno = 0;
-
 	switch (o->mode) {
 	case DNS_MODE_SYSTEM:
-		if (ub_ctx_resolvconf(ctx, file) == 0)
+		if (access(file, R_OK) != 0)
+			*error_r = arena_printf(a, "can't read %s: %s", file, strerror(errno));
+		else if (ub_ctx_resolvconf(ctx, file) != 0)
+			*error_r = arena_printf(a, "%s: a nameserver is no address", file);
+		else
 			return 0;
-		*error_r = arena_printf(a, "can't take name servers from %s: %s", file,
-		    errno != 0 ? strerror(errno) : "bad line");
 		return -1;
 	case DNS_MODE_RECURSIVE:
 		return 0;
