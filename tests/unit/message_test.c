@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "policy/base/limits.h"
+#include "policy/base/strbuf.h"
+#include "policy/syntax/header.h"
+#include "policy/syntax/message.h"
+#include "tests/support/support.h"
+
+/* What was handed over, as text: "name|value$" a field, "#" the end of the header, then the body.
+ */
+static void
+on_field(void *ctx, struct slice name, struct slice value)
+{
+	strbuf_add(ctx, name);
+	strbuf_char(ctx, '|');
+	strbuf_add(ctx, value);
+	strbuf_char(ctx, '$');
+}
+
+static void
+on_end_of_header(void *ctx)
+{
+	strbuf_char(ctx, '#');
+}
+
+static void
+on_body(void *ctx, struct slice chunk)
+{
+	strbuf_add(ctx, chunk);
+}
+
+/* Fed in pieces of so many bytes. NULL: refused. */
+static const char *
+take_apart(struct arena *a, struct slice raw, size_t piece)
+{
+	struct strbuf *b = arena_alloc(a, sizeof(*b));
+	const struct message_handler handler = { on_field, on_end_of_header, on_body, b };
+	struct message_reader r;
+
+	strbuf_init(b, a, 16u * 1024 * 1024);
+	message_reader_init(&r, a, &handler);
+	for (size_t i = 0; i < raw.len; i += piece)
+		if (message_reader_feed(&r, slice_sub(raw, i, piece)) != 0)
+			return NULL;
+	if (message_reader_end(&r) != 0)
+		return NULL;
+	return strbuf_slice(b).p;
+}
+
+static const struct {
+	const char *name, *raw, *want;
+} rows[] = {
+	{ "crlf", "A: 1\r\nB:2\r\n\r\nbody\r\n", "A| 1$B|2$#body\r\n" },
+	{ "lf becomes crlf", "A: 1\n\nx\ny\n", "A| 1$#x\r\ny\r\n" },
+	{ "fold", "A: 1\r\n  2\r\n\t3\r\n\r\n", "A| 1\r\n  2\r\n\t3$#" },
+	{ "fold, lf", "A: 1\n 2\n\n", "A| 1\r\n 2$#" },
+	{ "fold of blanks only", "A: 1\r\n  \r\n\r\nb", "A| 1\r\n  $#b" },
+	{ "bare LF and CR in a CRLF body stay", "A:1\r\n\r\na\nb\rc\r\r\n\n",
+	    "A|1$#a\nb\rc\r\r\n\n" },
+	{ "CRLF in an LF file stays one line end", "A:1\n\na\r\nb\n", "A|1$#a\r\nb\r\n" },
+	{ "blanks before the colon", "From : x\r\n\r\n", "From | x$#" },
+	{ "empty value", "A:\r\n\r\n", "A|$#" },
+	{ "no body", "A:1\r\n", "A|1$#" },
+	{ "no line end at all", "A:1", "A|1$#" },
+	{ "body without final line end", "A:1\n\nx", "A|1$#x" },
+	{ "no header", "\r\nbody", "#body" },
+	{ "nothing", "", "#" },
+	{ "no field: the body begins", "A:1\r\nnonsense\r\nB:2\r\n", "A|1$#nonsense\r\nB:2\r\n" },
+	{ "no field, lf", "A:1\nnon sense: x\nB\n", "A|1$#non sense: x\r\nB\r\n" },
+	{ "fold of nothing", " x\r\nA:1\r\n", "# x\r\nA:1\r\n" },
+	{ "mbox line", "From a@b Mon\nA:1\n\nx\n", "A|1$#x\r\n" },
+	{ "mbox line only first", "A:1\nFrom a@b\n", "A|1$#From a@b\r\n" },
+	{ "colon first", ":x\r\n", "#:x\r\n" },
+	{ "8-bit value", "A: \xc3\xbc\r\n\r\n\xff", "A| \xc3\xbc$#\xff" },
+};
+
+/* Every way of cutting gives the same. */
+static void
+messages(void **state)
+{
+	struct arena *a = arena_new(16u * 1024 * 1024);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (size_t piece = 1; piece <= strlen(rows[i].raw) + 1; piece++) {
+			const char *got = take_apart(a, slice_str(rows[i].raw), piece);
+
+			if (got == NULL || strcmp(got, rows[i].want) != 0)
+				fail_msg("%s, in pieces of %zu: got \"%s\", want \"%s\"",
+				    rows[i].name, piece, got, rows[i].want);
+		}
+	arena_free(&a);
+}
+
+static void
+limits(void **state)
+{
+	struct arena *a = arena_new(64u * 1024 * 1024);
+	struct strbuf many, folds;
+
+	(void)state;
+	strbuf_init(&many, a, 4u * 1024 * 1024);
+	strbuf_init(&folds, a, 4u * 1024 * 1024);
+	for (size_t i = 0; i < LIMIT_HEADER_FIELDS; i++)
+		strbuf_str(&many, "a:b\n");
+	assert_non_null(take_apart(a, strbuf_slice(&many), 4096));
+	strbuf_str(&many, "a:b\n\n");
+	assert_null(take_apart(a, strbuf_slice(&many), 4096));
+
+	strbuf_str(&folds, "a:b\n");
+	while (folds.len <= LIMIT_HEADER_BYTES - 4)
+		strbuf_str(&folds, "\t\n");
+	assert_non_null(take_apart(a, strbuf_slice(&folds), 4096));
+	strbuf_str(&folds, "\t\n\t\n\t\n");
+	assert_null(take_apart(a, strbuf_slice(&folds), 4096));
+	arena_free(&a);
+}
+
+/* RFC 5322 4.5.1: what stands before the colon belongs to no name; readers find "From :" as well.
+ */
+static void
+names_with_blanks(void **state)
+{
+	struct arena *a = arena_new(65536);
+	struct header_list list = { 0 };
+
+	(void)state;
+	header_list_add(&list, a, SLICE("From \t"), SLICE(" x"));
+	header_list_add(&list, a, SLICE("from"), SLICE(" y"));
+	assert_int_equal(header_count(&list, "From"), 2);
+	assert_ptr_equal(header_find(&list, "FROM", 0), &list.fields[0]);
+	arena_free(&a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(messages),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(names_with_blanks),
+	};
+
+	return cmocka_run_group_tests_name("message", tests, NULL, NULL);
+}
