@@ -22,8 +22,8 @@ def program(name):
 class Assayd:
     """settings: what the configuration file says beside socket, DNS and our name."""
 
-    def __init__(self, folder, dns_port, settings=None, socket=None, user=None):
-        self.folder = os.path.join(folder, "assayd")
+    def __init__(self, folder, dns_port, settings=None, socket=None, user=None, name="assayd"):
+        self.folder = os.path.join(folder, name)
         os.mkdir(self.folder)
         os.chmod(self.folder, 0o777)  # whom assayd becomes makes its socket here
         self.conf_path = os.path.join(self.folder, "assay.conf")
@@ -34,26 +34,29 @@ class Assayd:
             "socket_mode": "0666",
             "user": user or "nobody",
             "authserv_id": "mx.demo.example",
-            "log": "stderr",
+            "log_target": "stderr",
             "dns_mode": "forward",
             "dns_forwarders": [f"127.0.0.1@{dns_port}"],
         }
         self.child = None
-        self.configure(settings or {})
+        self.began = 0
+        self.configure(settings)
 
-    def configure(self, settings):
-        """Write the file; a running assayd reads it on reload()."""
+    def configure(self, settings=None, text=""):
+        """Write the file; a running assayd reads it on reload(). text: goes in as it is."""
         with open(self.conf_path, "w", encoding="utf-8") as f:
-            for name, value in {**self.fixed, **settings}.items():
+            for name, value in {**self.fixed, **(settings or {})}.items():
                 f.write(f"{name} = {_value(value)}\n")
+            f.write(text)
 
     def start(self):
-        self.child = Child("assayd", [program("assayd"), "-f", self.conf_path], self.log_path)
+        self.began = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
+        self.child = Child("assayd", [program("assayd"), "-c", self.conf_path], self.log_path)
         wait_until(self._listening, 20, "assayd to listen")
 
     def _listening(self):
         self.child.must_live()
-        return "event=start" in self.child.log().rpartition("event=stop")[2]
+        return "serving on " in self.child.log()[self.began :]
 
     def reload(self):
         """SIGHUP, and wait until the log says what came of it: the line."""
@@ -66,11 +69,11 @@ class Assayd:
         return lines[0]
 
     def _reload_lines(self):
-        return [line for line in self.child.log().splitlines() if "event=reload" in line]
+        return [line for line in self.child.log().splitlines() if "reloaded " in line or "reload failed" in line]
 
     def line_of(self, queue_id):
         """The log line of that message."""
-        pattern = re.compile(rf"queue_id={queue_id}\\b")
+        pattern = re.compile(rf"\bqid={queue_id}\b")
         return wait_until(
             lambda: next((x for x in self.child.log().splitlines() if pattern.search(x)), None),
             5,
@@ -84,6 +87,9 @@ class Assayd:
                     return int(line.split()[1])
         raise LabError(f"no {field} of assayd")
 
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.child.pid}/fd"))
+
     def stop(self):
         """The exit status, None if it did not end by itself."""
         return self.child.stop() if self.child is not None else 0
@@ -94,7 +100,7 @@ class Assayd:
 
 def _value(value):
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return "yes" if value else "no"
     if isinstance(value, int):
         return str(value)
     if isinstance(value, (list, tuple)):

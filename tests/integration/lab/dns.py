@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from .process import Child, LabError, free_port, listens
+from .process import Child, LabError, free_ports, listens
 
 CONF = """\
 server:
@@ -55,7 +55,7 @@ class Nsd:
 
     def start(self):
         for _ in range(3):
-            self.port = free_port()
+            (self.port,) = free_ports(1)
             conf = os.path.join(self.folder, "nsd.conf")
             with open(conf, "w", encoding="ascii") as f:
                 f.write(CONF.format(port=self.port, folder=self.folder))

@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 
-from .process import Child, LabError, free_port, listens, wait_until
+from .process import Child, LabError, free_ports, listens, wait_until
 
 # static:inbox/ puts every recipient's mail into one Maildir; nothing here asks the DNS.
 MAIN_CF = """\
@@ -48,6 +48,8 @@ milter_default_action = tempfail
 
 MASTER_CF = """\
 127.0.0.1:{port} inet n - n - - smtpd
+127.0.0.1:{old_port} inet n - n - - smtpd -o milter_protocol=4
+127.0.0.1:{inet_port} inet n - n - - smtpd -o smtpd_milters=inet:127.0.0.1:{inet_milter}
 pickup    unix  n - n 60 1 pickup
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 300 1 qmgr
@@ -96,6 +98,9 @@ class Postfix:
         self.milter = milter
         self.child = None
         self.port = None
+        self.old_port = None  # here Postfix speaks an old milter protocol, without leading blanks
+        self.inet_port = None  # here its milter is at inet_milter, where a test may start one
+        self.inet_milter = None
         user = pwd.getpwnam("postfix")
         self.ids = (user.pw_uid, user.pw_gid)
 
@@ -133,7 +138,7 @@ class Postfix:
             raise LabError(f"postfix {command}: {done.stdout}{done.stderr}{self.log()[-2000:]}")
 
     def _configure(self):
-        self.port = free_port()
+        self.port, self.old_port, self.inet_port, self.inet_milter = free_ports(4)
         with open(self.path("etc", "main.cf"), "w", encoding="ascii") as f:
             f.write(
                 MAIN_CF.format(
@@ -145,7 +150,14 @@ class Postfix:
                 )
             )
         with open(self.path("etc", "master.cf"), "w", encoding="ascii") as f:
-            f.write(MASTER_CF.format(port=self.port))
+            f.write(
+                MASTER_CF.format(
+                    port=self.port,
+                    old_port=self.old_port,
+                    inet_port=self.inet_port,
+                    inet_milter=self.inet_milter,
+                )
+            )
 
     def _came_up(self):
         end = time.monotonic() + 30

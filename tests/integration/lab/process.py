@@ -33,20 +33,22 @@ def wait_until(condition, seconds, what, every=0.02):
         time.sleep(every)
 
 
-def free_port():
-    """A port nobody listens on, from below the range that outgoing connections use."""
-    for _ in range(200):
-        port = random.randint(20000, 31999)
+def free_ports(count):
+    """Ports nobody listens on, from below the range that outgoing connections use."""
+    found = []
+    for port in random.sample(range(20000, 32000), 500):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(
             socket.AF_INET, socket.SOCK_DGRAM
         ) as udp:
             try:
                 tcp.bind(("127.0.0.1", port))
                 udp.bind(("127.0.0.1", port))
-                return port
+                found.append(port)
             except OSError:
                 continue
-    raise LabError("no free port between 20000 and 31999")
+        if len(found) == count:
+            return found
+    raise LabError("no free ports between 20000 and 31999")
 
 
 def listens(port):

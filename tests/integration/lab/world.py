@@ -85,5 +85,5 @@ class Lab:
             remove_folder(self.folder)
             self.folder = None
 
-    def client(self, ip, helo, name="[UNAVAILABLE]"):
-        return Client(self.postfix.port, ip, helo, name)
+    def client(self, ip, helo, name="[UNAVAILABLE]", port=None):
+        return Client(port or self.postfix.port, ip, helo, name)
