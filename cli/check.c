@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/check_options.h"
 #include "cli/cli.h"
 #include "conf/conf.h"
 #include "policy/base/limits.h"
+#include "policy/base/strbuf.h"
 #include "policy/stamp.h"
 #include "policy/syntax/message.h"
 
@@ -52,28 +52,28 @@ load_configuration(struct check *c)
 	return EXIT_UNREADABLE;
 }
 
-/* The whole of a small file. NULL with errno set when it can't be read. */
+/* The whole zone file, which may be a pipe. NULL, or what is wrong. */
 static const char *
 read_zone(struct check *c, struct slice *text_r)
 {
 	FILE *f = fopen(c->options.zone_file, "rb");
-	struct stat st;
-	char *p = NULL;
+	char chunk[4096];
+	struct strbuf text;
+	const char *error = NULL;
+	size_t n;
 
 	if (f == NULL)
 		return strerror(errno);
-	if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode)) {
-		(void)fclose(f);
-		return "is not a file";
-	}
-	if (st.st_size > (off_t)ZONE_MAX_BYTES) {
-		(void)fclose(f);
-		return "is larger than a zone for a test should be";
-	}
-	p = arena_alloc(c->arena, (size_t)st.st_size + 1);
-	*text_r = slice_of(p, fread(p, 1, (size_t)st.st_size, f));
+	strbuf_init(&text, c->arena, ZONE_MAX_BYTES);
+	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+		strbuf_add(&text, slice_of(chunk, n));
+	if (ferror(f))
+		error = "can't be read to its end";
+	else if (text.truncated)
+		error = "is larger than a zone for a test should be";
 	(void)fclose(f);
-	return text_r->len == (size_t)st.st_size ? NULL : "can't be read to its end";
+	*text_r = strbuf_slice(&text);
+	return error;
 }
 
 static int

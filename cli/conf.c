@@ -5,6 +5,17 @@
 #include "cli/cli.h"
 #include "conf/conf.h"
 
+static int
+print_sample(void)
+{
+	struct arena *a = arena_new(SIZE_MAX);
+	struct slice sample = conf_write_sample(a);
+	bool failed = fwrite(sample.p, 1, sample.len, stdout) != sample.len;
+
+	arena_free(&a);
+	return failed || fflush(stdout) != 0 ? EXIT_INTERNAL : 0;
+}
+
 int
 conf_command(int argc, char **argv)
 {
@@ -12,8 +23,7 @@ conf_command(int argc, char **argv)
 	char *error = NULL;
 
 	if (argc == 2 && strcmp(argv[1], "--defaults") == 0) {
-		conf_write_sample(stdout);
-		return 0;
+		return print_sample();
 	}
 	if (argc != 2 || argv[1][0] == '-') {
 		bool help = argc == 2 && strcmp(argv[1], "--help") == 0;

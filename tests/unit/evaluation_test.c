@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The whole engine in one process: envelope and message in, verdict, decision and field out. */
+#include <string.h>
+
+#include "policy/evaluation.h"
+#include "policy/stamp.h"
+#include "policy/syntax/message.h"
+#include "tests/support/dkim_signer.h"
+#include "tests/support/support.h"
+
+#define NOW 1790000000
+
+static const char zone_text[] = "good.example TXT 300 \"v=spf1 ip4:192.0.2.1 -all\"\n"
+				"_dmarc.good.example TXT 300 \"v=DMARC1; p=reject\"\n"
+				"lenient.example TXT 300 \"v=spf1 ip4:192.0.2.1 -all\"\n"
+				"mta.good.example TXT 300 \"v=spf1 a -all\"\n"
+				"mta.good.example A 300 192.0.2.1\n"
+				"1.2.0.192.in-addr.arpa PTR 300 mta.good.example\n"
+				"evil.example TXT 300 \"v=spf1 ip4:198.51.100.5 -all\"\n"
+				"list.example TXT 300 \"v=spf1 ip4:198.51.100.5 -all\"\n"
+				"slow.example TXT 300 !TIMEOUT\n"
+				"_dmarc.slow.example TXT 300 \"v=DMARC1; p=reject\"\n";
+
+struct engine {
+	struct world world;
+	struct test_key *key;
+	struct evaluator *evaluator;
+};
+
+static int
+open_engine(void **state)
+{
+	static struct engine e;
+	struct evaluator_options options = evaluator_defaults;
+	struct arena *a = arena_new(SIZE_MAX);
+
+	e.key = test_key_ed25519();
+	world_open(&e.world,
+	    arena_printf(a, "%s%s\n", zone_text,
+		test_zone_txt(a, "sel._domainkey.good.example", test_key_record(a, e.key)).p));
+	options.spf.receiver = SLICE("mx.rcpt.example");
+	e.evaluator = evaluator_new(&options, e.world.resolver, e.world.crypto);
+	arena_free(&a);
+	*state = &e;
+	return 0;
+}
+
+static int
+close_engine(void **state)
+{
+	struct engine *e = *state;
+
+	evaluator_free(&e->evaluator);
+	world_close(&e->world);
+	test_key_free(&e->key);
+	return 0;
+}
+
+/* One message: header fields as "Name: value" lines, and a body. */
+struct mail {
+	const char *client, *helo, *reverse_path;
+	const char *fields[6];
+	const char *body;
+	bool sign; /* by good.example */
+};
+
+static void
+add_field(struct arena *a, struct header_list *list, const char *line)
+{
+	struct slice s = slice_str(line);
+	size_t colon = slice_find(s, ':');
+
+	header_list_add(list, a, slice_sub(s, 0, colon), slice_from(s, colon + 1));
+}
+
+static struct evaluation *
+feed(struct engine *e, struct arena *a, const struct mail *m)
+{
+	struct connection c = { .helo = slice_str(m->helo) };
+	struct header_list header = { 0 };
+	struct evaluation *ev;
+
+	if (m->client != NULL)
+		assert_int_equal(ip_parse(slice_str(m->client), &c.client), 0);
+	for (size_t i = 0; i < 6 && m->fields[i] != NULL; i++)
+		add_field(a, &header, m->fields[i]);
+	if (m->sign) {
+		struct slice value = test_sign(a, e->key, "DKIM-Signature",
+		    SLICE(" v=1; a=ed25519-sha256; c=relaxed/relaxed; d=good.example; s=sel; "
+			  "h=From:Subject; bh=@BH@; b=@B@"),
+		    &header, slice_str(m->body));
+
+		header_list_add(&header, a, SLICE("DKIM-Signature"), value);
+	}
+	ev = evaluation_begin(e->evaluator, a, &c);
+	evaluation_mail_from(ev, slice_str(m->reverse_path), NOW);
+	for (size_t i = 0; i < header.count; i++)
+		assert_int_equal(
+		    evaluation_header(ev, header.fields[i].name, header.fields[i].value), 0);
+	evaluation_end_of_headers(ev);
+	(void)evaluation_body(ev, slice_str(m->body));
+	return ev;
+}
+
+static const struct row {
+	const char *name;
+	struct mail mail;
+	enum action action;
+	const char *reply; /* whole, or NULL */
+	const char *field; /* whole A-R body; @B is the signature's header.b */
+} rows[] = {
+	{ "genuine: SPF and DKIM pass, aligned",
+	    { "192.0.2.1", "mta.good.example", "<a@good.example>",
+		{ "From: Ann <a@good.example>", "Subject: x" }, "Hello\r\n", true },
+	    ACTION_ACCEPT, NULL,
+	    "mx.rcpt.example;\r\n"
+	    "\tdmarc=pass (p=reject dis=none) header.from=good.example\r\n"
+	    "\tpolicy.dmarc=reject;\r\n"
+	    "\tspf=pass smtp.mailfrom=good.example;\r\n"
+	    "\tspf=pass smtp.helo=mta.good.example;\r\n"
+	    "\tdkim=pass (256-bit key) header.d=good.example header.s=sel\r\n"
+	    "\theader.a=ed25519-sha256 header.b=@B;\r\n"
+	    "\tiprev=pass (mta.good.example) policy.iprev=192.0.2.1" },
+	{ "the classic forgery",
+	    { "198.51.100.5", "evil.example", "<x@evil.example>",
+		{ "From: ceo@good.example", "Subject: x" }, "Pay\r\n", false },
+	    ACTION_REJECT,
+	    "550 5.7.26 mail from good.example is not authenticated: SPF of evil.example is pass "
+	    "(ip4:198.51.100.5 of evil.example) but not aligned; no DKIM signature; policy "
+	    "p=reject "
+	    "of good.example (queue id Q1)",
+	    NULL },
+	{ "a genuine message that a list sent on unchanged",
+	    { "198.51.100.5", "list.example", "<l@list.example>",
+		{ "From: a@good.example", "Subject: x" }, "Hello\r\n", true },
+	    ACTION_ACCEPT, NULL, NULL },
+	{ "a forgery by way of a list that authenticates",
+	    { "198.51.100.5", "list.example", "<l@list.example>",
+		{ "From: a@good.example", "Subject: x", "List-Id: L <all.list.example>" },
+		"Hello\r\n", false },
+	    ACTION_QUARANTINE, NULL, NULL },
+	{ "null reverse-path: postmaster at the HELO name (RFC 7208 2.4, RFC 9989 3.2.4)",
+	    { "192.0.2.1", "mta.good.example", "<>",
+		{ "From: mailer-daemon@good.example", "Subject: x" }, "Hello\r\n", false },
+	    ACTION_ACCEPT, NULL,
+	    "mx.rcpt.example;\r\n"
+	    "\tdmarc=pass (p=reject dis=none) header.from=good.example\r\n"
+	    "\tpolicy.dmarc=reject;\r\n"
+	    "\tspf=pass smtp.mailfrom=mta.good.example;\r\n"
+	    "\tspf=pass smtp.helo=mta.good.example;\r\n"
+	    "\tdkim=none;\r\n"
+	    "\tiprev=pass (mta.good.example) policy.iprev=192.0.2.1" },
+	{ "a failure that could have hidden a pass",
+	    { "192.0.2.1", "mta.good.example", "<a@slow.example>",
+		{ "From: a@slow.example", "Subject: x" }, "Hello\r\n", false },
+	    ACTION_TEMPFAIL, NULL, NULL },
+	{ "a failure of a stranger's domain hides nothing (PITFALLS 34)",
+	    { "192.0.2.1", "mta.good.example", "<a@slow.example>",
+		{ "From: a@good.example", "Subject: x" }, "Hello\r\n", false },
+	    ACTION_REJECT, NULL, NULL },
+	{ "two author domains",
+	    { "192.0.2.1", "mta.good.example", "<a@good.example>",
+		{ "From: a@good.example, b@evil.example", "Subject: x" }, "Hello\r\n", false },
+	    ACTION_REJECT, NULL, NULL },
+	{ "two From fields, the lower one signed",
+	    { "198.51.100.5", "evil.example", "<x@evil.example>",
+		{ "From: b@evil.example", "From: a@good.example", "Subject: x" }, "Hello\r\n",
+		true },
+	    ACTION_REJECT, "550 5.7.1 the message has 2 From fields (queue id Q1)", NULL },
+	{ "no client address (mail from a local program)",
+	    { NULL, "", "<a@good.example>", { "From: a@good.example", "Subject: x" }, "Hello\r\n",
+		true },
+	    ACTION_ACCEPT, NULL, NULL },
+};
+
+/* want with "@B" put for the signature's header.b. */
+static const char *
+fill_in(struct arena *a, const char *want, const struct verdict *v)
+{
+	const char *at = strstr(want, "@B");
+	struct slice b = v->dkim.count > 0 ? v->dkim.signatures[0].header_b : SLICE("");
+	bool quote = slice_find(b, '/') != SLICE_NONE || slice_find(b, '=') != SLICE_NONE;
+
+	if (at == NULL)
+		return want;
+	return arena_printf(a, "%.*s%s%.*s%s%s", (int)(at - want), want, quote ? "\"" : "",
+	    SLICE_ARG(b), quote ? "\"" : "", at + 2);
+}
+
+static void
+check_row(struct engine *e, const struct row *row)
+{
+	struct arena *a = arena_new(LIMIT_MESSAGE_MEMORY);
+	struct evaluation *ev = feed(e, a, &row->mail);
+	const struct verdict *v = evaluation_finish(ev);
+	struct disposition d;
+	struct slice field;
+
+	decide(a, &decide_defaults, v, SLICE("Q1"), &d);
+	field = stamp_write(a, SLICE("mx.rcpt.example"), v, &d);
+	if (v->list.stands) {
+		/* The override is named in the decision and in the field. */
+		assert_int_equal(d.override_count, 1);
+		assert_int_equal(d.overrides[0].kind, OVERRIDE_MAILING_LIST);
+		assert_non_null(strstr(field.p, "override=mailing_list: list all.list.example"));
+	}
+	if (d.action != row->action)
+		fail_msg("%s: %s: %s", row->name, action_word(d.action), d.explanation);
+	if (row->reply != NULL)
+		assert_string_equal(d.reply, row->reply);
+	if (row->field != NULL)
+		assert_string_equal(field.p, fill_in(a, row->field, v));
+	evaluation_end(&ev);
+	arena_free(&a);
+}
+
+static void
+messages(void **state)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		check_row(*state, &rows[i]);
+}
+
+static void
+envelope_alone(void **state)
+{
+	struct engine *e = *state;
+	struct arena *a = arena_new(LIMIT_MESSAGE_MEMORY);
+	struct connection c = { .helo = SLICE("mta.good.example") };
+	struct evaluation *ev;
+	const struct verdict *v;
+	struct disposition d;
+
+	assert_int_equal(ip_parse(SLICE("203.0.113.9"), &c.client), 0);
+	ev = evaluation_begin(e->evaluator, a, &c);
+	evaluation_mail_from(ev, SLICE("a@good.example"), NOW);
+	assert_int_equal(evaluation_so_far(ev)->spf.result, SPF_FAIL);
+	v = evaluation_finish(ev);
+	decide(a, &decide_defaults, v, SLICE(""), &d);
+	assert_int_equal(d.action, ACTION_ACCEPT); /* RFC 9989 7.1: -all alone rejects nothing */
+	assert_false(v->has_message);
+	assert_slice(stamp_write(a, SLICE("mx.rcpt.example"), v, &d),
+	    "mx.rcpt.example;\r\n"
+	    "\tspf=fail smtp.mailfrom=good.example;\r\n"
+	    "\tspf=fail smtp.helo=mta.good.example;\r\n"
+	    "\tiprev=permerror policy.iprev=203.0.113.9");
+	evaluation_end(&ev);
+	arena_free(&a);
+}
+
+/* Which limit is met is said; what follows is not taken; the decision is to tempfail. */
+static void
+limits(void **state)
+{
+	static char large[LIMIT_HEADER_BYTES + 1];
+	static const struct {
+		size_t fields, bytes;
+		const char *limit;
+	} cases[] = {
+		{ LIMIT_HEADER_FIELDS + 1, 1, "more header fields than are read" },
+		{ 1, sizeof(large), "header longer than is read" },
+		{ 20, sizeof(large) / 16, "header longer than is read" },
+		{ LIMIT_HEADER_FIELDS - 2, 1, NULL },
+	};
+	struct engine *e = *state;
+	struct connection c = { .helo = SLICE("x") };
+
+	memset(large, 'x', sizeof(large));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct arena *a = arena_new(LIMIT_MESSAGE_MEMORY);
+		struct evaluation *ev = evaluation_begin(e->evaluator, a, &c);
+		struct disposition d;
+		int rc = 0;
+
+		evaluation_mail_from(ev, SLICE("<>"), NOW);
+		(void)evaluation_header(ev, SLICE("From"), SLICE(" a@unknown.example"));
+		for (size_t n = 0; n < cases[i].fields; n++)
+			rc = evaluation_header(ev, SLICE("X"), slice_of(large, cases[i].bytes));
+		assert_int_equal(rc, cases[i].limit == NULL ? 0 : -1);
+		evaluation_end_of_headers(ev);
+		(void)evaluation_body(ev, SLICE("x"));
+		decide(a, &decide_defaults, evaluation_finish(ev), SLICE(""), &d);
+		assert_int_equal(
+		    d.action, cases[i].limit == NULL ? ACTION_ACCEPT : ACTION_TEMPFAIL);
+		if (cases[i].limit != NULL)
+			assert_non_null(strstr(d.reply, cases[i].limit));
+		evaluation_end(&ev);
+		arena_free(&a);
+	}
+}
+
+/* Ended at any point, nothing is left behind (the sanitizer build watches). */
+static void
+aborted_anywhere(void **state)
+{
+	struct engine *e = *state;
+	struct connection c = { .helo = SLICE("x") };
+
+	assert_int_equal(ip_parse(SLICE("192.0.2.1"), &c.client), 0);
+	for (int stage = 0; stage < 5; stage++) {
+		struct arena *a = arena_new(LIMIT_MESSAGE_MEMORY);
+		struct evaluation *ev = evaluation_begin(e->evaluator, a, &c);
+
+		if (stage > 0)
+			evaluation_mail_from(ev, SLICE("a@good.example"), NOW);
+		if (stage > 1)
+			(void)evaluation_header(ev, SLICE("From"), SLICE(" a@good.example"));
+		if (stage > 2)
+			evaluation_end_of_headers(ev);
+		if (stage > 3)
+			(void)evaluation_body(ev, SLICE("x"));
+		evaluation_end(&ev);
+		assert_null(ev);
+		arena_free(&a);
+	}
+}
+
+/* Without a signature nobody needs the body: the MTA may keep it. */
+static void
+body_not_needed(void **state)
+{
+	struct engine *e = *state;
+	struct arena *a = arena_new(LIMIT_MESSAGE_MEMORY);
+	const struct mail unsigned_mail = { "192.0.2.1", "x", "<a@good.example>",
+		{ "From: a@good.example" }, "Hello\r\n", false };
+	struct mail signed_mail = unsigned_mail;
+	struct evaluation *ev = feed(e, a, &unsigned_mail);
+
+	assert_false(evaluation_body(ev, SLICE("more")));
+	evaluation_end(&ev);
+	signed_mail.sign = true;
+	ev = feed(e, a, &signed_mail);
+	assert_true(evaluation_body(ev, SLICE("more")));
+	evaluation_end(&ev);
+	arena_free(&a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(messages),
+		cmocka_unit_test(envelope_alone),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(aborted_anywhere),
+		cmocka_unit_test(body_not_needed),
+	};
+
+	return cmocka_run_group_tests_name("evaluation", tests, open_engine, close_engine);
+}
