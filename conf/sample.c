@@ -53,9 +53,9 @@ conf_write_sample(struct arena *a)
 	strbuf_init(&b, a, SAMPLE_MAX_BYTES);
 	strbuf_str(&b, "# assay.conf - configuration of assayd(8) and assay(1)\n#\n");
 	add_comment(&b,
-	    "Every setting stands here with its default, as a comment: a file without one line of "
-	    "its own is a good file. A setting is written name = value, a list as "
-	    "name = { \"one\", \"two\" }. Comments begin with #. assay.conf(5) has the rest.");
+	    "Every setting stands here with its default, as a comment: an empty file is a good "
+	    "file. A setting is written name = value, a list as name = { \"one\", \"two\" }. "
+	    "Comments begin with #. assay.conf(5) has the rest.");
 	for (size_t i = 0; i < conf_setting_count; i++)
 		add_setting(&b, &conf_settings[i]);
 	return strbuf_slice(&b);

@@ -84,14 +84,14 @@ static const struct conf_word discoveries[] = {
 
 /* clang-format off */
 const struct conf_setting conf_settings[] = {
-	{ .group = "The daemon",
+	{ .group = "The daemon (read when assayd starts, not on a reload)",
 	  .name = "socket", .kind = CONF_SOCKET, .value = "unix:/run/assay/assay.sock", AT(socket),
 	  .text = "Where assayd waits for the MTA: the address that Postfix has in smtpd_milters and Sendmail in "
-		  "INPUT_MAIL_FILTER. Not changed by a reload." },
+		  "INPUT_MAIL_FILTER." },
 	{ .name = "socket_mode", .kind = CONF_MODE, .number = 0660, RANGE(0, 0777), AT(socket_mode),
 	  .text = "Mode of a Unix socket, in octal. The MTA must be able to write to it: put its user into our group." },
 	{ .name = "user", .kind = CONF_NAME, .value = "", AT(user),
-	  .text = "User that assayd becomes once its socket is open. Empty: it stays who it is. Only root can change." },
+	  .text = "User that assayd becomes before it reads any mail. Empty: it stays who it is. Only root can change." },
 	{ .name = "group", .kind = CONF_NAME, .value = "", AT(group),
 	  .text = "Group that assayd becomes. Empty: the first group of the user." },
 	{ .name = "pid_file", .kind = CONF_PATH, .value = "", AT(pid_file),
@@ -106,7 +106,7 @@ const struct conf_setting conf_settings[] = {
 
 	{ .group = "Who we are, and whom we believe",
 	  .name = "hostname", .kind = CONF_DOMAIN, .value = "", AT(hostname),
-	  .text = "Name of this host in SPF explanations (the macro %{r}) and, unless authserv_id says otherwise, in "
+	  .text = "Name of this host, for SPF (the macro %{r}) and, unless authserv_id says otherwise, in "
 		  "Authentication-Results. Empty: what the system is called." },
 	{ .name = "authserv_id", .kind = CONF_ID, .value = "", AT(authserv_id),
 	  .text = "Name under which results are written (RFC 8601). Use one name for all servers of an organization. "
@@ -142,7 +142,7 @@ const struct conf_setting conf_settings[] = {
 	  .text = "How quarantine is done: the message goes to the hold queue of the MTA, or it is delivered with a header "
 		  "field for the delivery agent to act on." },
 	{ .name = "quarantine_header", .kind = CONF_FIELD, .value = "X-Assay-Quarantine", AT(quarantine_header),
-	  .text = "Name of that field. A field of this name that a message brings along is removed." },
+	  .text = "Name of that field. Where quarantine is header, a field of this name that a message brings along is removed." },
 
 	{ .group = "Local rules",
 	  .name = "list_rule", .kind = CONF_BOOL, .value = "yes", AT(decide.list_rule),
