@@ -97,9 +97,11 @@ spf_macro_next(struct slice *rest, struct spf_macro *m, const char **fault_r)
 	return 1;
 }
 
+enum kind { DOMAIN_SPEC, MACRO_STRING, EXPLAIN_STRING };
+
 /* Walk all tokens; *tail_r is the literal text at the end, empty if the last token is none. */
 static const char *
-walk(struct slice text, bool explanation, struct slice *tail_r)
+walk(struct slice text, enum kind kind, struct slice *tail_r)
 {
 	struct spf_macro m;
 	const char *fault = NULL;
@@ -109,9 +111,11 @@ walk(struct slice text, bool explanation, struct slice *tail_r)
 	while ((rc = spf_macro_next(&text, &m, &fault)) == 1) {
 		*tail_r = m.expand ? slice_of(NULL, 0) : m.literal;
 		for (size_t i = 0; i < tail_r->len; i++)
-			if (tail_r->p[i] < (explanation ? 0x20 : 0x21) || tail_r->p[i] > 0x7e)
+			if (tail_r->p[i] < (kind == EXPLAIN_STRING ? 0x20 : 0x21) ||
+			    tail_r->p[i] > 0x7e)
 				return "a byte that is not visible ASCII";
-		if (!explanation && m.letter != 0 && is_one_of(m.letter, LETTERS_EXPLANATION))
+		if (kind == DOMAIN_SPEC && m.letter != 0 &&
+		    is_one_of(m.letter, LETTERS_EXPLANATION))
 			return "%{c}, %{r} and %{t} are for explanation texts only";
 	}
 	return rc == 0 ? NULL : fault;
@@ -142,7 +146,7 @@ spf_domain_spec_fault(struct slice text)
 
 	if (text.len == 0)
 		return "the domain is empty";
-	fault = walk(text, false, &tail);
+	fault = walk(text, DOMAIN_SPEC, &tail);
 	if (fault != NULL || tail.len == 0)
 		return fault; /* domain-end = macro-expand */
 	if (tail.p[tail.len - 1] == '.')
@@ -158,7 +162,7 @@ spf_macro_string_fault(struct slice text)
 {
 	struct slice tail;
 
-	return walk(text, false, &tail);
+	return walk(text, MACRO_STRING, &tail);
 }
 
 const char *
@@ -166,7 +170,7 @@ spf_explain_string_fault(struct slice text)
 {
 	struct slice tail;
 
-	return walk(text, true, &tail);
+	return walk(text, EXPLAIN_STRING, &tail);
 }
 
 bool

@@ -203,7 +203,6 @@ parse_mechanism(struct spf_record *r, struct slice term)
 		fault = parse_argument(r, rules[i].argument, rest, &t);
 		if (fault != NULL)
 			return fault;
-		r->has_all = r->has_all || t.mechanism == SPF_ALL;
 		r->terms[r->count++] = t;
 		return NULL;
 	}

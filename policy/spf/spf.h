@@ -135,7 +135,6 @@ struct spf_record {
 				   and fault_term mean something */
 	const char *fault;	/* static; NULL when good */
 	struct spf_span fault_term;
-	bool has_all;
 	struct spf_modifier redirect, explanation;
 	size_t count;
 	struct spf_term terms[]; /* mechanisms, in order */
