@@ -148,7 +148,7 @@ warn_of_what_waits(const struct conf *was, const struct conf *is)
 	warn_unless_equal("pid_file", was->pid_file, is->pid_file);
 	warn_unless_equal("syslog_facility", was->syslog_facility, is->syslog_facility);
 	if (was->log_target != is->log_target)
-		log_line(LOG_LEVEL_WARNING, "reload: log changes at the next start only");
+		log_line(LOG_LEVEL_WARNING, "reload: log_target changes at the next start only");
 	if (was->socket_mode != is->socket_mode)
 		log_line(LOG_LEVEL_WARNING, "reload: socket_mode changes at the next start only");
 	if (was->milter_timeout_s != is->milter_timeout_s)
