@@ -78,7 +78,7 @@ def scenes(keys):
         ("192.0.2.1", "mail.bank.example"),
         "news@bank.example",
         "news@bank.example",
-        "p=reject",
+        "its domain publishes p=reject",
         statement,
         "250 2.0.0",
         Arrival.INBOX,
@@ -91,7 +91,7 @@ def scenes(keys):
         attacker,
         "attacker@evil.example",
         "ceo@bank.example",
-        "p=reject",
+        "its domain publishes p=reject",
         letter("CEO <ceo@bank.example>", "Urgent", "Pay this today.\n"),
         "550 5.7.26",
         Arrival.NOWHERE,
@@ -104,7 +104,7 @@ def scenes(keys):
         alumni,
         "news@bank.example",
         "news@bank.example",
-        "p=reject",
+        "its domain publishes p=reject",
         statement,
         "250 2.0.0",
         Arrival.INBOX,
@@ -118,7 +118,7 @@ def scenes(keys):
         alumni,
         "sales@shop.example",
         "sales@shop.example",
-        "p=quarantine",
+        "its domain publishes p=quarantine",
         offer + b"-- \r\nForwarded by your university\r\n",
         "250 2.0.0",
         Arrival.HOLD,
@@ -130,7 +130,7 @@ def scenes(keys):
         attacker,
         "attacker@evil.example",
         "tax@office.city.example",
-        "p=none; np=reject",
+        "the city publishes p=none; np=reject",
         letter("Tax office <tax@office.city.example>", "Refund", "Click here.\n"),
         "550 5.7.26",
         Arrival.NOWHERE,
@@ -144,7 +144,7 @@ def scenes(keys):
         attacker,
         "attacker@evil.example",
         "attacker@evil.example",
-        "nothing",
+        "its domain publishes no DMARC policy",
         letter(
             "attacker@evil.example",
             "Trust me",
@@ -162,7 +162,7 @@ def scenes(keys):
         ("192.0.2.65", "mail.friend.example"),
         "someone@friend.example",
         "someone@broken.example",
-        "not to be found out",
+        "the server of its domain answers SERVFAIL",
         friend.sign(letter("someone@broken.example", "Hello", "Are you there?\n")),
         "451 4.",
         Arrival.NOWHERE,
@@ -227,7 +227,7 @@ class Stage:
             reply = client.send(scene.sender, RECIPIENT, scene.raw)
         arrival = self.lab.postfix.arrival(reply)
         self.row("comes from", f"{ip} ({name}), envelope <{scene.sender}>")
-        self.row("From:", f"{scene.author}   (its domain publishes {scene.policy})")
+        self.row("From:", f"{scene.author}   ({scene.policy})")
         self.row("is told", str(reply), "green" if reply.code < 400 else "red")
         self.row("arrives", {"inbox": "in Alice's inbox", "hold queue": "in Postfix's hold queue"}.get(
             arrival.place, "nowhere"), "bold")
