@@ -25,15 +25,6 @@ struct claim {
 	size_t names_8bit; /* names with U-labels that were compared */
 };
 
-static bool
-has_8bit(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return true;
-	return false;
-}
-
 static struct slice
 without_final_dot(struct slice s)
 {
@@ -48,7 +39,7 @@ is_ours(struct claim *c, struct slice name)
 	const char *why;
 
 	name = form = without_final_dot(name);
-	if (has_8bit(name)) {
+	if (!slice_is_ascii(name)) {
 		if (++c->names_8bit > LIMIT_AUTHRES_LABELS)
 			return true;
 		if (domain_normalize(c->arena, name, &form, &why) != 0)
@@ -113,12 +104,6 @@ has_encoded_word(struct slice text)
 	return false;
 }
 
-static bool
-is_digit(char c)
-{
-	return ascii_is_digit(c);
-}
-
 bool
 authres_claims(struct arena *a, struct slice value, const struct slice *ids, size_t id_count)
 {
@@ -140,7 +125,7 @@ authres_claims(struct arena *a, struct slice value, const struct slice *ids, siz
 		return true;
 	lex_skip(&l);
 	if (l.blank || l.comment)
-		(void)lex_run(&l, is_digit);
+		(void)lex_run(&l, ascii_is_digit);
 	lex_skip(&l);
 	readable = id.len > 0 && l.fault == NULL && (lex_at_end(&l) || lex_peek(&l) == ';');
 	return !readable && (has_encoded_word(value) || mentions_us(&c, value));

@@ -35,12 +35,6 @@ authres_is_keyword(struct slice s)
 }
 
 static bool
-is_digit(char c)
-{
-	return ascii_is_digit(c);
-}
-
-static bool
 is_atext_or_dot(char c)
 {
 	return c == '.' || lex_is_atext(c);
@@ -97,7 +91,7 @@ read_keyword(struct parse *p, struct slice *out, const char *why)
 static int
 read_number(struct parse *p, uint32_t max, uint32_t *out, const char *why)
 {
-	return num_u32(lex_run(&p->lex, is_digit), 1, max, out) == 0 ? 0 : refuse(p, why);
+	return num_u32(lex_run(&p->lex, ascii_is_digit), 1, max, out) == 0 ? 0 : refuse(p, why);
 }
 
 /* RFC 5322 3.2.3: no dot at either end, no two in a row. */

@@ -72,6 +72,15 @@ slice_compare_nocase(struct slice a, struct slice b)
 	return a.len < b.len ? -1 : 1;
 }
 
+bool
+slice_is_ascii(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.p[i] >= 0x80)
+			return false;
+	return true;
+}
+
 size_t
 slice_find(struct slice s, char c)
 {

@@ -46,6 +46,9 @@ bool slice_ends_nocase(struct slice s, struct slice suffix);
 /* memcmp order over ASCII-lowered bytes, shorter first on a tie: for sorting and searching. */
 int slice_compare_nocase(struct slice a, struct slice b);
 
+/* No byte from 0x80 on. */
+bool slice_is_ascii(struct slice s);
+
 /* Index of the first or last c, or SLICE_NONE. */
 size_t slice_find(struct slice s, char c);
 size_t slice_find_last(struct slice s, char c);

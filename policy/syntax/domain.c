@@ -35,15 +35,6 @@ check_labels(struct slice domain)
 	return NULL;
 }
 
-static bool
-has_8bit(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return true;
-	return false;
-}
-
 /* libidn2 is asked only about names with U-labels: it refuses some ASCII names that exist. */
 static int
 to_a_labels(struct arena *a, struct slice *domain)
@@ -65,7 +56,7 @@ to_a_labels(struct arena *a, struct slice *domain)
 int
 domain_normalize(struct arena *a, struct slice in, struct slice *out, const char **why_r)
 {
-	if (has_8bit(in) && to_a_labels(a, &in) != 0) {
+	if (!slice_is_ascii(in) && to_a_labels(a, &in) != 0) {
 		*why_r = "is not an internationalized domain name";
 		return -1;
 	}
@@ -91,8 +82,10 @@ domain_labels(struct slice domain)
 struct slice
 domain_last_labels(struct slice domain, size_t n)
 {
+	if (n == 0)
+		return slice_of(NULL, 0);
 	for (size_t i = domain.len; i-- > 0;)
-		if (domain.p[i] == '.' && n-- <= 1)
+		if (domain.p[i] == '.' && --n == 0)
 			return slice_from(domain, i + 1);
 	return domain;
 }

@@ -13,7 +13,9 @@ struct parse {
 	const struct taglist_grammar *grammar;
 	void *obj;
 	const char **error_r;
-	uint64_t seen; /* bit i: rule i was met */
+	uint64_t seen;			  /* bit i: rule i was met */
+	struct slice unknown[LIMIT_TAGS]; /* names without a rule that were met */
+	size_t unknown_count;
 	size_t position;
 };
 
@@ -80,6 +82,21 @@ find_rule(const struct parse *p, struct slice name, size_t *index_r)
 	return NULL;
 }
 
+/* RFC 6376 3.2: unrecognized tags MUST be ignored; but none occurs twice, known or not. */
+static int
+skip_unknown(struct parse *p, struct slice name, struct slice value)
+{
+	bool sloppy = (p->grammar->flags & TAGLIST_SLOPPY) != 0;
+
+	if (!is_tag_value(value))
+		return forgive(p, sloppy, name, value, "has a bad byte in it");
+	for (size_t i = 0; !sloppy && i < p->unknown_count; i++)
+		if (slice_equal(p->unknown[i], name))
+			return fail(p, name, "occurs twice");
+	p->unknown[p->unknown_count++] = name;
+	return 0;
+}
+
 static int
 parse_tag(struct parse *p, struct slice spec)
 {
@@ -97,10 +114,7 @@ parse_tag(struct parse *p, struct slice spec)
 		return forgive(p, sloppy, name, value, "is not a tag name");
 	rule = find_rule(p, name, &index);
 	if (rule == NULL)
-		/* RFC 6376 3.2: unrecognized tags MUST be ignored. */
-		return is_tag_value(value)
-		    ? 0
-		    : forgive(p, sloppy, name, value, "has a bad byte in it");
+		return skip_unknown(p, name, value);
 	if (p->seen & UINT64_C(1) << index)
 		/* RFC 6376 3.2: tags with duplicate names MUST NOT occur */
 		return forgive(p, sloppy, name, value, "occurs twice");

@@ -212,6 +212,11 @@ domains(void **state)
 			assert_slice(out, rows[i].out);
 	}
 	assert_int_equal(domain_labels(SLICE("a.b.c")), 3);
+	assert_true(slice_is_ascii(SLICE("a\x7f")));
+	assert_true(slice_is_ascii(slice_of(NULL, 0)));
+	assert_false(slice_is_ascii(SLICE("a\x80")));
+	assert_slice(domain_last_labels(SLICE("a.b.c"), 0), "");
+	assert_slice(domain_last_labels(SLICE("a.b.c"), 1), "c");
 	assert_slice(domain_last_labels(SLICE("a.b.c"), 2), "b.c");
 	assert_slice(domain_last_labels(SLICE("a.b.c"), 3), "a.b.c");
 	assert_slice(domain_last_labels(SLICE("a.b.c"), 9), "a.b.c");
@@ -276,6 +281,9 @@ taglists(void **state)
 		{ " a = 1 2\r\n 3 ; ", false, NULL, "1 2\r\n 3", "dflt", 0 },
 		{ "a=1;x=y;z=;b=", false, NULL, "1", "", 0 },
 		{ "a=1;a=2", false, "tag a occurs twice", NULL, NULL, 0 },
+		{ "a=1;x=1;X=1", false, NULL, "1", "dflt", 0 },
+		{ "a=1;x=1;y=1; x =2", false, "tag x occurs twice", NULL, NULL, 0 },
+		{ "v=1;x=1;x=2", true, NULL, "dflt", NULL, 0 },
 		{ "b=1", false, "tag a is missing", NULL, NULL, 0 },
 		{ "a=bad", false, "tag a is bad", NULL, NULL, 0 },
 		{ "a=1;;b=2", false, "tag  has no \"=\"", NULL, NULL, 0 },
