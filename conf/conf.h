@@ -6,7 +6,7 @@
  *              as the plain structs that the modules declare; nothing in policy/ knows this header.
  * DIAGNOSTICS  Errors name file, line, setting, what was found and what is allowed. An unknown
  *              setting is an error.
- * BUGS         MT: conf_load() and conf_defaults() are for one thread at a time (libconfuse).
+ * BUGS         MT: conf_load() is for one thread at a time (libconfuse).
  */
 #ifndef ASSAY_CONF_H
 #define ASSAY_CONF_H

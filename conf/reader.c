@@ -56,54 +56,64 @@ scan_comment(struct scan *s)
 		s->out[s->at++] = ' ';
 }
 
-/* A quoted text, from quote to quote on one line; no escapes, no variables. */
+/* libconfuse would take an escape, put a variable in, or drop the byte. */
+static bool
+is_odd_in_quotes(const struct scan *s)
+{
+	char c = s->in.p[s->at];
+
+	return c == '\\' || (unsigned char)c < ' ' || c == 0x7f ||
+	    slice_starts(slice_from(s->in, s->at), SLICE("${"));
+}
+
+/* A quoted text, from quote to quote on one line. */
 static void
 scan_quoted(struct scan *s)
 {
 	size_t start = s->at++;
-	char quote = s->in.p[start];
+	bool odd = false, closed = false;
 
-	for (; s->at < s->in.len && s->in.p[s->at] != '\n'; s->at++) {
-		char c = s->in.p[s->at];
-
-		if (c == quote) {
-			s->at++;
-			return;
-		}
-		if (c == '\\' || (c == '$' && s->at + 1 < s->in.len && s->in.p[s->at + 1] == '{') ||
-		    (unsigned char)c < ' ' || c == 0x7f)
-			conf_fault(s->faults, s->line,
-			    "backslash, \"${\" and control characters can't "
-			    "stand in a text");
+	while (!closed && s->at < s->in.len && s->in.p[s->at] != '\n') {
+		odd = odd || is_odd_in_quotes(s);
+		closed = s->in.p[s->at++] == s->in.p[start];
 	}
-	conf_fault(s->faults, s->line, "text is not closed: %s",
-	    arena_printable(s->faults->arena, slice_sub(s->in, start, s->at - start), 40));
+	if (odd)
+		conf_fault(s->faults, s->line,
+		    "backslash, \"${\" and control characters can't stand in a text");
+	if (!closed)
+		conf_fault(s->faults, s->line, "text is not closed: %s",
+		    arena_printable(s->faults->arena, slice_sub(s->in, start, s->at - start), 40));
 }
 
-/* One byte outside quotes and comments. */
+static void
+scan_brace(struct scan *s)
+{
+	if (s->in.p[s->at++] == '}')
+		s->depth -= s->depth > 0; /* one too many is told by libconfuse */
+	else if (s->depth++ == 0)
+		s->open_line = s->line;
+}
+
+/* One byte outside quotes and comments that is no brace; what libconfuse would drop is refused. */
 static void
 scan_plain(struct scan *s)
 {
-	char c = s->in.p[s->at];
-	char next = s->at + 1 < s->in.len ? s->in.p[s->at + 1] : '\0';
+	char c = s->in.p[s->at++];
+	char next = s->at < s->in.len ? s->in.p[s->at] : '\0';
 
-	if (c == '\n')
+	if (c == '\n') {
 		s->line++;
-	else if (c == '/' && (next == '/' || next == '*')) {
+	} else if (c == '/' && (next == '/' || next == '*')) {
 		conf_fault(s->faults, s->line,
 		    "a comment begins with #; a value with \"%c%c\" in it needs quotes", c, next);
 		s->at++;
-	} else if (c == '{' && s->depth++ == 0)
-		s->open_line = s->line;
-	else if (c == '}' && s->depth > 0)
-		s->depth--;
-	else if (c == '\r' && next == '\n')
-		s->out[s->at] = ' ';
-	else if (((unsigned char)c < ' ' && c != '\t') || c == 0x7f)
+	} else if (c == '\r' && next == '\n') {
+		s->out[s->at - 1] = ' ';
+	} else if (((unsigned char)c < ' ' && c != '\t') || c == 0x7f) {
 		conf_fault(s->faults, s->line, "control character 0x%02x", (unsigned char)c);
-	else if (strchr("*|()\\$", c) != NULL || (c == '+' && next != '='))
+	} else if (strchr("*|()\\$", c) != NULL || (c == '+' && next != '=')) {
 		conf_fault(s->faults, s->line, "a value with \"%c\" in it needs quotes", c);
-	s->at++;
+	}
 }
 
 /* The text without comments, lines kept; NULL when it can't be given to libconfuse. */
@@ -123,6 +133,8 @@ scan(struct arena *a, struct slice text, struct conf_faults *f)
 			scan_comment(&s);
 		else if (c == '"' || c == '\'')
 			scan_quoted(&s);
+		else if (c == '{' || c == '}')
+			scan_brace(&s);
 		else
 			scan_plain(&s);
 	}

@@ -107,7 +107,7 @@ const struct conf_setting conf_settings[] = {
 	{ .group = "Who we are, and whom we believe",
 	  .name = "hostname", .kind = CONF_DOMAIN, .value = "", AT(hostname),
 	  .text = "Name of this host, for SPF (the macro %{r}) and, unless authserv_id says otherwise, in "
-		  "Authentication-Results. Empty: what the system is called." },
+		  "Authentication-Results. Empty: what the system is called; say it here where that has no dot." },
 	{ .name = "authserv_id", .kind = CONF_ID, .value = "", AT(authserv_id),
 	  .text = "Name under which results are written (RFC 8601). Use one name for all servers of an organization. "
 		  "Empty: the hostname." },

@@ -33,6 +33,9 @@ static const struct unit size_units[] = {
 	{ "", 1 },
 };
 
+#define DURATION_UNITS (sizeof(duration_units) / sizeof(duration_units[0]))
+#define SIZE_UNITS     (sizeof(size_units) / sizeof(size_units[0]))
+
 static const char *
 unit_text(struct arena *a, const struct unit *units, size_t count, uint64_t n)
 {
@@ -49,13 +52,13 @@ conf_duration_text(struct arena *a, uint64_t ms)
 {
 	if (ms == 0)
 		return "0s";
-	return unit_text(a, duration_units, sizeof(duration_units) / sizeof(duration_units[0]), ms);
+	return unit_text(a, duration_units, DURATION_UNITS, ms);
 }
 
 const char *
 conf_size_text(struct arena *a, uint64_t bytes)
 {
-	return unit_text(a, size_units, sizeof(size_units) / sizeof(size_units[0]), bytes);
+	return unit_text(a, size_units, SIZE_UNITS, bytes);
 }
 
 /* Digits and one of the units, nothing between. */
@@ -117,28 +120,20 @@ store_mode(const struct conf_setting *s, struct slice text, struct conf *conf)
 static int
 store_number(const struct conf_setting *s, struct slice text, struct conf *conf)
 {
+	size_t bytes;
 	uint64_t n;
+	int rc;
 
-	switch (s->kind) {
-	case CONF_DURATION:
-		if (unit_parse(text, duration_units,
-			sizeof(duration_units) / sizeof(duration_units[0]), &n) != 0)
-			return -1;
-		break;
-	case CONF_SIZE:
-		if (unit_parse(text, size_units, sizeof(size_units) / sizeof(size_units[0]), &n) !=
-		    0)
-			return -1;
-		break;
-	default:
-		if (num_u64(text, 0, UINT64_MAX, &n) != 0)
-			return -1;
-	}
-	if (n < s->min || n > s->max)
+	if (s->kind == CONF_DURATION)
+		rc = unit_parse(text, duration_units, DURATION_UNITS, &n);
+	else if (s->kind == CONF_SIZE)
+		rc = unit_parse(text, size_units, SIZE_UNITS, &n);
+	else
+		rc = num_u64(text, 0, UINT64_MAX, &n);
+	if (rc != 0 || n < s->min || n > s->max)
 		return -1;
 	if (s->kind == CONF_SIZE) {
-		size_t bytes = (size_t)n;
-
+		bytes = (size_t)n;
 		put(conf, s->offset, &bytes, sizeof(bytes));
 		return 0;
 	}

@@ -393,6 +393,7 @@ defaults_of_the_engine(void **state)
 {
 	struct conf *c = conf_defaults();
 	const struct decide_rules *d = &c->decide, *want = &decide_defaults;
+	const struct evaluator_options *o = &c->evaluator;
 
 	(void)state;
 	assert_int_equal(d->on_policy_reject, want->on_policy_reject);
@@ -407,34 +408,71 @@ defaults_of_the_engine(void **state)
 	assert_int_equal(d->domain_count, 0);
 	assert_int_equal(d->forwarder_network_count, 0);
 	assert_int_equal(d->forwarder_domain_count, 0);
+	assert_int_equal(c->resolver.cache_bytes, resolver_defaults.cache_bytes);
+	assert_int_equal(c->resolver.ttl_negative_max_s, resolver_defaults.ttl_negative_max_s);
+	assert_int_equal(c->resolver.ttl_fail_s, resolver_defaults.ttl_fail_s);
+	assert_memory_equal(&o->lookups, &evaluator_defaults.lookups, sizeof(o->lookups));
+	assert_memory_equal(&o->dkim, &evaluator_defaults.dkim, sizeof(o->dkim));
+	assert_memory_equal(&o->arc, &evaluator_defaults.arc, sizeof(o->arc));
+	assert_int_equal(o->spf.max_lookups, evaluator_defaults.spf.max_lookups);
+	assert_int_equal(o->dmarc.discovery, evaluator_defaults.dmarc.discovery);
+	assert_int_equal(o->dmarc.honour_pct, evaluator_defaults.dmarc.honour_pct);
+	assert_int_equal(o->check_helo, evaluator_defaults.check_helo);
+	assert_int_equal(o->check_iprev, evaluator_defaults.check_iprev);
+	assert_int_equal(o->check_arc, evaluator_defaults.check_arc);
+	conf_free(&c);
+}
+
+static const char everything[] =
+    "# every kind once\n"
+    "socket = 'inet6:8891@::1'   socket_mode = 600\n"
+    "user = assay group = mail pid_file = /run/assayd.pid\n"
+    "log_target = stderr syslog_facility = local3 milter_timeout = 5m\r\n"
+    "hostname = MX.example. authserv_id = example\n"
+    "authserv_id_aliases = { old.example, \"mx1.example\" }\n"
+    "trusted_networks = {}\n"
+    "skip_authenticated = no\n"
+    "on_policy_reject = discard quarantine = header quarantine_header = X-Held\n"
+    "trusted_forwarder_networks = 192.0.2.0/24 # one without braces\n"
+    "trusted_forwarder_networks += { 2001:db8::/32, \"198.51.100.7\" }\n"
+    "trusted_forwarder_domains = { \"B\xc3\xbc"
+    "cher.example\" }\n"
+    "author_domain \"example.net\" { rule = exempt }\n"
+    "author_domain \"*.Example.ORG\" {\n\trule = reject\n}\n"
+    "author_domain \"example.org\" { rule = quarantine }\n"
+    "dns_mode = forward dns_forwarders = { 192.0.2.53, 127.0.0.1@5353, 2001:db8::53@53 }\n"
+    "dns_trust_anchor = /dev/null dns_cache_size = 1G dns_timeout = 2500ms\n"
+    "dns_ttl_max = 1h dmarc_discovery = psl psl_file = \"\" dmarc_pct = yes\n"
+    "dkim_min_rsa_bits = 2048 dkim_clock_skew = 0s\n";
+
+static void
+rules_given(void **state)
+{
+	struct conf *c = load(everything);
+
+	(void)state;
+	assert_int_equal(c->decide.forwarder_network_count, 3);
+	assert_int_equal(c->decide.forwarder_networks[0].prefix_bits, 24);
+	assert_int_equal(c->decide.forwarder_networks[1].address.family, IP_V6);
+	assert_int_equal(c->decide.forwarder_networks[2].prefix_bits, 32);
+	assert_int_equal(c->decide.forwarder_domain_count, 1);
+	assert_slice(c->decide.forwarder_domains[0], "xn--bcher-kva.example");
+	assert_int_equal(c->decide.domain_count, 3);
+	assert_slice(c->decide.domains[0].domain, "example.net");
+	assert_false(c->decide.domains[0].subdomains);
+	assert_int_equal(c->decide.domains[0].rule, RULE_EXEMPT);
+	assert_slice(c->decide.domains[1].domain, "example.org");
+	assert_true(c->decide.domains[1].subdomains);
+	assert_int_equal(c->decide.domains[1].rule, RULE_REJECT);
+	assert_false(c->decide.domains[2].subdomains);
+	assert_int_equal(c->decide.domains[2].rule, RULE_QUARANTINE);
 	conf_free(&c);
 }
 
 static void
 everything_given(void **state)
 {
-	static const char text[] =
-	    "# every kind once\n"
-	    "socket = 'inet6:8891@::1'   socket_mode = 600\n"
-	    "user = assay group = mail pid_file = /run/assayd.pid\n"
-	    "log_target = stderr syslog_facility = local3 milter_timeout = 5m\r\n"
-	    "hostname = MX.example. authserv_id = example\n"
-	    "authserv_id_aliases = { old.example, \"mx1.example\" }\n"
-	    "trusted_networks = {}\n"
-	    "skip_authenticated = no\n"
-	    "on_policy_reject = discard quarantine = header quarantine_header = X-Held\n"
-	    "trusted_forwarder_networks = 192.0.2.0/24 # one without braces\n"
-	    "trusted_forwarder_networks += { 2001:db8::/32, \"198.51.100.7\" }\n"
-	    "trusted_forwarder_domains = { \"B\xc3\xbc"
-	    "cher.example\" }\n"
-	    "author_domain \"example.net\" { rule = exempt }\n"
-	    "author_domain \"*.Example.ORG\" {\n\trule = reject\n}\n"
-	    "author_domain \"example.org\" { rule = quarantine }\n"
-	    "dns_mode = forward dns_forwarders = { 192.0.2.53, 127.0.0.1@5353, 2001:db8::53@53 }\n"
-	    "dns_trust_anchor = /dev/null dns_cache_size = 1G dns_timeout = 2500ms\n"
-	    "dns_ttl_max = 1h dmarc_discovery = psl psl_file = \"\" dmarc_pct = yes\n"
-	    "dkim_min_rsa_bits = 2048 dkim_clock_skew = 0s\n";
-	struct conf *c = load(text);
+	struct conf *c = load(everything);
 
 	(void)state;
 	assert_string_equal(c->file, FILE_NAME);
@@ -458,21 +496,6 @@ everything_given(void **state)
 	assert_int_equal(c->decide.on_policy_reject, ACTION_DISCARD);
 	assert_int_equal(c->quarantine, CONF_QUARANTINE_HEADER);
 	assert_string_equal(c->quarantine_header, "X-Held");
-	assert_int_equal(c->decide.forwarder_network_count, 3);
-	assert_int_equal(c->decide.forwarder_networks[0].prefix_bits, 24);
-	assert_int_equal(c->decide.forwarder_networks[1].address.family, IP_V6);
-	assert_int_equal(c->decide.forwarder_networks[2].prefix_bits, 32);
-	assert_int_equal(c->decide.forwarder_domain_count, 1);
-	assert_slice(c->decide.forwarder_domains[0], "xn--bcher-kva.example");
-	assert_int_equal(c->decide.domain_count, 3);
-	assert_slice(c->decide.domains[0].domain, "example.net");
-	assert_false(c->decide.domains[0].subdomains);
-	assert_int_equal(c->decide.domains[0].rule, RULE_EXEMPT);
-	assert_slice(c->decide.domains[1].domain, "example.org");
-	assert_true(c->decide.domains[1].subdomains);
-	assert_int_equal(c->decide.domains[1].rule, RULE_REJECT);
-	assert_false(c->decide.domains[2].subdomains);
-	assert_int_equal(c->decide.domains[2].rule, RULE_QUARANTINE);
 	assert_int_equal(c->dns.mode, DNS_MODE_FORWARD);
 	assert_int_equal(c->dns.forwarder_count, 3);
 	assert_string_equal(c->dns.forwarders[1], "127.0.0.1@5353");
@@ -617,6 +640,7 @@ main(void)
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(defaults_of_the_engine),
 		cmocka_unit_test(everything_given),
+		cmocka_unit_test(rules_given),
 		cmocka_unit_test(sockets),
 		cmocka_unit_test(all_words_and_defaults),
 		cmocka_unit_test(sample_is_valid),
