@@ -13,7 +13,8 @@ bool authres_is_keyword(struct slice s);
 
 /*
  * RFC 8601 2.2 pvalue without the CFWS around it: a token, a quoted string (unquoted in *out), or
- * [local-part] "@" domain (as it stands, a quoted local-part with its quotes). 0 or -1.
+ * [local-part] "@" domain (as it stands but unfolded, a quoted local-part with its quotes). 0 or
+ * -1.
  */
 int authres_read_pvalue(struct lex *l, struct arena *a, struct slice *out);
 

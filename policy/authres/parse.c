@@ -118,7 +118,7 @@ authres_read_pvalue(struct lex *l, struct arena *a, struct slice *out)
 	end = l->at;
 	lex_skip(l); /* RFC 5322 3.2.3: a dot-atom has CFWS around it, before the "@" too */
 	if (lex_take(l, '@')) {
-		struct slice local_part = slice_sub(l->text, start, end - start);
+		struct slice local_part = header_unfold(a, slice_sub(l->text, start, end - start));
 		struct slice domain = lex_run(l, is_domain_byte);
 
 		if (!is_dot_atom(domain) || !(is_quoted || word.len == 0 || is_dot_atom(word)))

@@ -101,6 +101,8 @@ static const struct parse_row parses[] = {
 	    "e/1 {dkim/1=pass header.i=<@example.net> header.b=<x>}", false, "2.2 pvalue" },
 	{ "e; spf=pass smtp.mailfrom=\"a b\"@example.net",
 	    "e/1 {spf/1=pass smtp.mailfrom=<\"a b\"@example.net>}", false, "2.2: local-part" },
+	{ "e; spf=pass smtp.mailfrom=\"a\r\n b\"@example.net",
+	    "e/1 {spf/1=pass smtp.mailfrom=<\"a b\"@example.net>}", false, "RFC 5322 3.2.4" },
 	{ "e; dkim=pass header.b=\"a/b=\" (x)", "e/1 {dkim/1=pass header.b=<a/b=>}", false,
 	    "2.2: value = quoted-string" },
 	{ "e; dkim=pass header.d=\"\"", "e/1 {dkim/1=pass header.d=<>}", false, "2.2" },
