@@ -39,8 +39,8 @@ void test_sha256(struct slice bytes, unsigned char out[32]);
 /*
  * The field's value made from a template such as
  *     " v=1; a=rsa-sha256; c=relaxed/simple; d=a.example; s=sel; h=From; bh=@BH@; b=@B@"
- * by what its own c=, h= and l= say. The field itself must not be in header yet. Not only for DKIM:
- * name is what the field will be called.
+ * by what its own c=, h= and l= say; one without @B@ stays unsigned. The field itself must not be
+ * in header yet. Not only for DKIM: name is what the field will be called.
  */
 struct slice test_sign(struct arena *a, const struct test_key *k, const char *name,
     struct slice template, const struct header_list *header, struct slice body);
