@@ -185,9 +185,8 @@ dmarc_walk_organization(const struct dmarc_walk *w, const struct dmarc_unknowns 
 			return domain;
 		case FOUND_PSD_Y:
 			/* 2: one label below, rebuilt from the start: the walk may have jumped over
-			 * it. At the start itself the rule does not hold, and the walk ends. */
-			return i == 0 ? domain
-				      : domain_last_labels(w->start, domain_labels(domain) + 1);
+			 * it. Below the start itself there is none, and the start it is. */
+			return domain_last_labels(w->start, domain_labels(domain) + 1);
 		}
 	}
 	return best;

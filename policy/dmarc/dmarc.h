@@ -201,8 +201,9 @@ void dmarc_prefetch(
 
 /*
  * spf: the MAIL FROM result (RFC 9989 3.2.4), never HELO's; NULL: not evaluated. dkim may be NULL.
- * Zero or several author domains, several From fields, a malformed one: DMARC_PERMERROR with the
- * reason. *out is filled in all its fields; never fails as a call.
+ * Zero or several author domains, or several From fields: DMARC_PERMERROR with the reason. One
+ * domain in a malformed field: the same instead of pass and none; fail stands with its policy.
+ * *out is filled in all its fields; never fails as a call.
  * Asks at most LIMIT_DMARC_WALK names for the author domain and for each of at most
  * LIMIT_DMARC_IDENTIFIERS others, and whether the author domain exists.
  */

@@ -57,12 +57,30 @@ author_is_one(struct arena *a, const struct author *author, struct dmarc_verdict
 		    arena_printf(a, "%zu From fields", author->from_fields));
 	if (author->domain_count > 1)
 		return author_is_out(out, DMARC_R_SEVERAL_AUTHORS, list_domains(a, author));
-	if (author->malformed != NULL)
-		return author_is_out(out, DMARC_R_MALFORMED_FROM, author->malformed);
 	if (author->domain_count == 0)
 		return author_is_out(out, DMARC_R_NO_AUTHOR,
-		    author->from_fields == 0 ? "no From field" : "no address with a domain");
+		    author->malformed != NULL ? author->malformed : "no address with a domain");
 	return true;
+}
+
+/*
+ * RFC 9989 11.5: a From field that readers may read in different ways is no pass for the domain
+ * that we read in it; yet its policy holds, or a stray ">" would be a way round it.
+ */
+static void
+withhold_pass(const struct author *author, struct dmarc_verdict *out)
+{
+	switch (out->result) {
+	case DMARC_PASS:
+	case DMARC_NONE:
+		out->spf_aligned = out->dkim_aligned = false;
+		(void)author_is_out(out, DMARC_R_MALFORMED_FROM, author->malformed);
+		break;
+	case DMARC_FAIL:
+	case DMARC_TEMPERROR:
+	case DMARC_PERMERROR:
+		break;
+	}
 }
 
 /* ---- the identifiers ---- */
@@ -233,6 +251,8 @@ dmarc_evaluate(struct arena *a, struct lookups *l, const struct dmarc_options *o
 	e.walk.start = e.author;
 	if (dmarc_discover(&e))
 		apply(&e);
+	if (author->malformed != NULL)
+		withhold_pass(author, out);
 	for (size_t i = 0; i < e.walk.count; i++)
 		out->walk[i] = e.walk.nodes[i].step;
 	out->walk_count = e.walk.count;

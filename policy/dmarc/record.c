@@ -252,13 +252,11 @@ read_uris(struct arena *a, struct slice value, struct dmarc_record *r, struct sl
 	while (slice_next(&value, ',', &uri)) {
 		struct slice text = slice_trim(uri);
 		size_t bang = slice_find(text, '!');
-		const char *why;
+		const char *why = "has a bare \"!\"";
 
 		uri = slice_sub(text, 0, bang);
-		why = uri_fault(uri);
-		if (why == NULL && bang != SLICE_NONE &&
-		    !is_report_size(slice_from(text, bang + 1)))
-			why = "has a bare \"!\"";
+		if (bang == SLICE_NONE || is_report_size(slice_from(text, bang + 1)))
+			why = uri_fault(uri);
 		if (why == NULL && *count == LIMIT_DMARC_URIS)
 			why = "is one too many";
 		if (why == NULL)
