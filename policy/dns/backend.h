@@ -6,9 +6,10 @@
  *              start(). It waits request->timeout_ms at most: then the answer is a time-out.
  *
  *              An answer is built as a draft on the stack (struct dns_answer whose records may
- *              point anywhere) and made by dns_answer_make(), which copies all of it into one
- * block. BUGS         MT: start() is called by many threads at once, with no lock of ours held.
- *              done() takes a lock of the resolver: a backend calls it with none of its own held.
+ *              point anywhere) and made by dns_answer_make(), which copies it into one block.
+ *
+ *              MT: start() is called by many threads at once, with no lock of ours held. done()
+ *              takes a lock of the resolver: a backend calls it with none of its own held.
  */
 #ifndef ASSAY_DNS_BACKEND_H
 #define ASSAY_DNS_BACKEND_H

@@ -2,8 +2,8 @@
 /*
  * NAME         cache - the resolver: what is known, and what is being asked
  * DESCRIPTION  Names are spread over shards by a keyed hash (the names come from strangers). A
- * shard holds answers in a hash table and in order of use, and the flights: questions that the
- * backend has not answered, each with the number of those who wait for it.
+ *              shard holds answers in a hash table and in order of use, and the flights: questions
+ *              that the backend has not answered, each with the number of those who wait for it.
  *
  *              MT: a shard's lock guards its tables, its entries and its flights. It is a leaf: no
  *              other lock is taken and no backend called while it is held. The backend is called
@@ -25,13 +25,15 @@
 #include "policy/dns/hash.h"
 #include "policy/dns/internal.h"
 
-#define SHARDS		     16
+#define SHARDS_MAX	     16
+#define SHARD_BYTES_MIN	     (256 * 1024) /* so that the largest answers fit into one */
+#define HASH_SHARD_BITS	     8 /* low bits of a hash choose the shard, those above the bucket */
 #define FLIGHT_BUCKETS	     64
 #define ENTRY_EXPECTED_BYTES 512 /* to choose the number of buckets */
 #define ENTRY_BUCKETS_MIN    16
-/* A decoded value (a key, a parsed record) lives with its answer; counted flat, for TXT alone has
- * any. */
-#define DECODED_BYTES 2048
+/* What is decoded from a TXT answer lives as long. It is made later and its size is not known here:
+ * a 2048 bit key is this large, and parsed records grow with their text. */
+#define DECODED_BYTES(answer_bytes) (3072 + 2 * (answer_bytes))
 
 struct entry {
 	struct entry *next_in_bucket;
@@ -69,12 +71,13 @@ struct resolver {
 	struct dns_backend *backend;
 	struct resolver_options options;
 	uint8_t key[HASH_KEY_BYTES];
+	size_t shard_count;  /* of shards[] in use */
 	size_t bucket_count; /* of each shard; a power of two */
 	size_t shard_bytes;
 	atomic_bool closing;
 	_Atomic(uint64_t) questions, cache_hits, joined, upstream, tempfails, evictions;
 	_Atomic(size_t) in_flight;
-	struct shard shards[SHARDS];
+	struct shard shards[SHARDS_MAX];
 };
 
 const struct resolver_options resolver_defaults = {
@@ -96,11 +99,16 @@ resolver_new(struct dns_backend *backend, const struct resolver_options *options
 		r->options.now_ms = dns_monotonic_ms;
 	if (getrandom(r->key, sizeof(r->key), 0) != (ssize_t)sizeof(r->key))
 		bug("getrandom");
-	r->shard_bytes = r->options.cache_bytes / SHARDS;
+	r->shard_count = r->options.cache_bytes / SHARD_BYTES_MIN;
+	if (r->shard_count > SHARDS_MAX)
+		r->shard_count = SHARDS_MAX;
+	if (r->shard_count == 0)
+		r->shard_count = 1;
+	r->shard_bytes = r->options.cache_bytes / r->shard_count;
 	r->bucket_count = ENTRY_BUCKETS_MIN;
 	while (r->bucket_count < r->shard_bytes / ENTRY_EXPECTED_BYTES)
 		r->bucket_count *= 2;
-	for (size_t i = 0; i < SHARDS; i++) {
+	for (size_t i = 0; i < r->shard_count; i++) {
 		struct shard *s = &r->shards[i];
 
 		s->resolver = r;
@@ -114,9 +122,15 @@ resolver_new(struct dns_backend *backend, const struct resolver_options *options
 /* ---- entries; all with shard->lock held ---- */
 
 static struct entry **
+bucket_of(struct shard *s, uint64_t hash)
+{
+	return &s->buckets[(hash >> HASH_SHARD_BITS) & (s->resolver->bucket_count - 1)];
+}
+
+static struct entry **
 entry_slot(struct shard *s, uint64_t hash, struct slice name, enum dns_type type)
 {
-	struct entry **at = &s->buckets[(hash / SHARDS) & (s->resolver->bucket_count - 1)];
+	struct entry **at = bucket_of(s, hash);
 
 	while (*at != NULL &&
 	    ((*at)->hash != hash || (*at)->type != type ||
@@ -195,8 +209,11 @@ cache_put(struct shard *s, const struct flight *f, const struct dns_answer *answ
 	struct slice name = f->request.name;
 	struct entry **at = entry_slot(s, f->hash, name, f->request.type);
 	struct entry *e;
-	size_t bytes = sizeof(*e) + name.len + dns_answer_bytes(answer) +
-	    (f->request.type == DNS_TXT ? DECODED_BYTES : 0);
+	size_t answer_bytes = dns_answer_bytes(answer);
+	size_t bytes = sizeof(*e) + name.len + answer_bytes;
+
+	if (f->request.type == DNS_TXT && answer->status == DNS_OK)
+		bytes += DECODED_BYTES(answer_bytes);
 
 	if (*at != NULL)
 		drop_entry(s, at);
@@ -215,7 +232,7 @@ cache_put(struct shard *s, const struct flight *f, const struct dns_answer *answ
 	e->name_len = name.len;
 	memcpy(e->name, name.p, name.len);
 	/* Evictions may have changed the bucket: its head is always right. */
-	at = &s->buckets[(e->hash / SHARDS) & (r->bucket_count - 1)];
+	at = bucket_of(s, e->hash);
 	e->next_in_bucket = *at;
 	*at = e;
 	link_newest(s, e);
@@ -228,7 +245,7 @@ cache_put(struct shard *s, const struct flight *f, const struct dns_answer *answ
 static struct flight **
 flight_slot(struct shard *s, uint64_t hash, struct slice name, enum dns_type type)
 {
-	struct flight **at = &s->flights[(hash / SHARDS) % FLIGHT_BUCKETS];
+	struct flight **at = &s->flights[(hash >> HASH_SHARD_BITS) % FLIGHT_BUCKETS];
 
 	while (*at != NULL &&
 	    ((*at)->hash != hash || (*at)->request.type != type ||
@@ -319,7 +336,7 @@ resolver_begin(struct resolver *r, struct slice name, enum dns_type type, uint32
     struct flight **flight_r)
 {
 	uint64_t hash = hash_bytes(r->key, name) ^ (uint64_t)type * 0x9e3779b97f4a7c15u;
-	struct shard *s = &r->shards[hash % SHARDS];
+	struct shard *s = &r->shards[hash % r->shard_count];
 	const struct dns_answer *answer;
 	struct flight **at;
 	bool start = false;
@@ -407,7 +424,7 @@ shard_flush(struct shard *s)
 void
 resolver_flush(struct resolver *r)
 {
-	for (size_t i = 0; i < SHARDS; i++)
+	for (size_t i = 0; i < r->shard_count; i++)
 		shard_flush(&r->shards[i]);
 }
 
@@ -421,7 +438,7 @@ resolver_free(struct resolver **resolver)
 	*resolver = NULL;
 	atomic_store(&r->closing, true);
 	r->backend->calls->close(r->backend);
-	for (size_t i = 0; i < SHARDS; i++) {
+	for (size_t i = 0; i < r->shard_count; i++) {
 		struct shard *s = &r->shards[i];
 
 		/* What the backend never answered is ours to end. */
@@ -448,7 +465,7 @@ resolver_stats(struct resolver *r, struct resolver_stats *out)
 		.evictions = r->evictions,
 		.in_flight = r->in_flight,
 	};
-	for (size_t i = 0; i < SHARDS; i++) {
+	for (size_t i = 0; i < r->shard_count; i++) {
 		struct shard *s = &r->shards[i];
 
 		(void)pthread_mutex_lock(&s->lock);

@@ -2,22 +2,24 @@
 /*
  * NAME         unbound - the only door to libunbound
  * DESCRIPTION  The library is used in one way: an asynchronous context whose work is done by a
- * thread of the library's own (ub_ctx_async(ctx, 1)), and a thread of ours that hands questions in,
- * waits on ub_fd() and calls ub_process(). ub_resolve() is never used: it builds a whole resolver
- * worker for each call, 442 us against 7.
+ *              thread of the library's own (ub_ctx_async(ctx, 1)), and a thread of ours that hands
+ *              questions in, waits on ub_fd() and calls ub_process(). ub_resolve() is never used:
+ *              it builds a whole resolver worker for each call, 442 us against 7.
  *
  *              Every call into the context after set-up is made by that thread of ours. So a
- * callback never runs while a job is being cancelled or freed, and there is no lock order between
- *              the library and us: start() takes backend->lock to queue the job, nothing else while
- *              holding it, and no lock is held when a request is completed.
+ *              callback never runs while a job is being cancelled or freed, and there is no lock
+ *              order between the library and us: start() takes backend->lock to queue the job,
+ *              nothing else while holding it, and no lock is held when a request is completed.
  *
  *              The library promises a callback for every question. OpenDKIM#149 is what happens to
  *              those who believe it: bogus data, no callback, descriptors gone. Here each job has
- * its own deadline, kept by our thread: then the request is completed as a time-out and the job
- * cancelled, whatever the library is doing. With a thread, ub_cancel() only marks the query; its
- * socket is closed when the library has given up on the server by itself, which the settings below
- * make a matter of seconds. BUGS         The library's cache of one megabyte stands behind ours:
- * resolver_flush() does not reach it. It must not be used after a fork.
+ *              its own deadline, kept by our thread: then the request is completed as a time-out
+ *              and the job cancelled, whatever the library is doing. With a thread, ub_cancel()
+ *              only marks the query; its socket is closed when the library has given up on the
+ *              server by itself, which the settings below make a matter of seconds.
+ * BUGS         The library's cache of one megabyte stands behind ours: resolver_flush() does not
+ *              reach it. Its thread does not survive a fork. Its log is the process's, not the
+ *              context's. Built without libevent it uses select(), which ends at descriptor 1024.
  */
 #include <sys/eventfd.h>
 #include <sys/queue.h>

@@ -2,9 +2,11 @@
 /*
  * NAME         zone_parse - zone text to sorted lines
  * DESCRIPTION  One record a line: name TYPE ttl rdata; a function a field. Lines beginning with #
- * or ; are comments. In names, bytes that are not printable ASCII and " \ ; # are written \DDD; in
- * strings \" \\ and \DDD are the escapes. !SERVFAIL, !TIMEOUT and !NXDOMAIN stand in place of
- * rdata, and with TYPE ANY for every type not listed itself.
+ *              or ; are comments. In names, bytes that are not printable ASCII and " \ ; # are
+ *              written \DDD; in strings \" \\ and \DDD are the escapes. !SERVFAIL, !TIMEOUT and
+ *              !NXDOMAIN stand in place of rdata, and with TYPE ANY for every type that is not
+ *              listed itself. !NODATA, !BOGUS and !MALFORMED are understood besides, so that
+ *              dns_zone_write() can tell everything there is to tell.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  *              names above listed ones) answers any of them. A CNAME is not seen again: its end is
  *              written under the name that was asked.
  * BUGS         The DNSSEC state is written as a comment, not read back. Running out of the
- * message's budget is written as a time-out.
+ * message's budget is written as a time-out. The empty answers of one name share a TTL.
  */
 #include <string.h>
 
@@ -124,8 +124,10 @@ tempfail_special(enum dns_reason reason)
 	bug("tempfail_special: %d", (int)reason);
 }
 
-/* A name with data of a type that is never asked has none of the others; if it was asked after all,
- * say it in our own word. */
+/*
+ * A name with data of a type that is never asked has none of the others; if it was asked after all,
+ * say it in our own word.
+ */
 static void
 write_nodata(struct strbuf *out, const struct lookup *l, const struct lookup *log, size_t count)
 {

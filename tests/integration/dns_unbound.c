@@ -312,6 +312,25 @@ serve_slowly(void *arg)
 	}
 }
 
+static void
+slow_start(struct slow *s, pthread_t *thread, char address[32])
+{
+	s->fd = udp_socket(address);
+	assert_int_equal(pthread_create(thread, NULL, serve_slowly, s), 0);
+}
+
+static void
+slow_stop(struct slow *s, pthread_t thread)
+{
+	struct sockaddr_in self;
+	socklen_t self_len = sizeof(self);
+
+	(void)getsockname(s->fd, (struct sockaddr *)&self, &self_len);
+	(void)sendto(s->fd, "x", 1, 0, (struct sockaddr *)&self, self_len);
+	(void)pthread_join(thread, NULL);
+	(void)close(s->fd);
+}
+
 static void *
 ask_in_thread(void *arg)
 {
@@ -332,15 +351,12 @@ hundred_ask_one(void **state)
 {
 	struct slow s = { .delay_us = 200 * 1000 };
 	pthread_t server, threads[THREADS];
-	struct sockaddr_in self;
-	socklen_t self_len = sizeof(self);
 	struct resolver_stats stats;
 	char text[32];
 	struct net n;
 
 	(void)state;
-	s.fd = udp_socket(text);
-	assert_int_equal(pthread_create(&server, NULL, serve_slowly, &s), 0);
+	slow_start(&s, &server, text);
 	net_open_forward(&n, text, NULL, &wide);
 	for (size_t i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, ask_in_thread, n.resolver), 0);
@@ -355,10 +371,76 @@ hundred_ask_one(void **state)
 	assert_int_equal(stats.questions, THREADS);
 	assert_int_equal(s.asked, 1);
 	net_close(&n);
-	(void)getsockname(s.fd, (struct sockaddr *)&self, &self_len);
-	(void)sendto(s.fd, "x", 1, 0, (struct sockaddr *)&self, self_len);
-	(void)pthread_join(server, NULL);
-	(void)close(s.fd);
+	slow_stop(&s, server);
+}
+
+/* Questions of one thread, each with a time-out of its own. */
+struct racer {
+	struct resolver *resolver;
+	uint32_t number;
+	unsigned answered, late, other;
+};
+
+#define RACERS	    6
+#define RACE_ROUNDS 60
+
+static void *
+race(void *arg)
+{
+	struct racer *racer = arg;
+	struct arena *a = arena_new(1 << 20);
+
+	for (uint32_t i = 0; i < RACE_ROUNDS; i++) {
+		const struct lookups_limits limits = { 1 + i % 15, 20000, 300 };
+		struct lookups *l = lookups_new(a, racer->resolver, &limits);
+		const char *name = arena_printf(a, "r%u-%u.example", racer->number, i);
+		const struct dns_answer *answer = lookups_ask(l, slice_str(name), DNS_A);
+
+		if (answer->status == DNS_OK)
+			racer->answered++;
+		else if (answer->reason == DNS_R_TIMEOUT)
+			racer->late++;
+		else
+			racer->other++;
+		lookups_fini(&l);
+	}
+	arena_free(&a);
+	return NULL;
+}
+
+/* Answers come about when their time is up: callback, cancel and departure meet in every order. */
+static void
+answers_race_deadlines(void **state)
+{
+	struct slow s = { .delay_us = 1000 };
+	struct racer racers[RACERS];
+	pthread_t server, threads[RACERS];
+	unsigned answered = 0, late = 0;
+	struct resolver_stats stats;
+	char text[32];
+	struct net n;
+
+	(void)state;
+	slow_start(&s, &server, text);
+	net_open_forward(&n, text, NULL, &wide);
+	for (uint32_t i = 0; i < RACERS; i++) {
+		racers[i] = (struct racer){ .resolver = n.resolver, .number = i };
+		assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+	}
+	for (size_t i = 0; i < RACERS; i++) {
+		(void)pthread_join(threads[i], NULL);
+		answered += racers[i].answered;
+		late += racers[i].late;
+		assert_int_equal(racers[i].other, 0);
+	}
+	print_message("race: %u answered, %u late\n", answered, late);
+	assert_int_equal(answered + late, RACERS * RACE_ROUNDS);
+	assert_true(late > 0);
+	(void)usleep(100 * 1000);
+	resolver_stats(n.resolver, &stats);
+	assert_int_equal(stats.in_flight, 0);
+	net_close(&n);
+	slow_stop(&s, server);
 }
 
 /* ---- set-up ---- */
@@ -453,6 +535,7 @@ main(void)
 		cmocka_unit_test(silent_server),
 		cmocka_unit_test(close_in_flight),
 		cmocka_unit_test(hundred_ask_one),
+		cmocka_unit_test(answers_race_deadlines),
 		cmocka_unit_test(bad_options),
 		cmocka_unit_test(other_modes),
 	};

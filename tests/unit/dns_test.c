@@ -304,6 +304,30 @@ cache_bound(void **state)
 	resolver_free(&r);
 }
 
+/* The least cache that can be configured still keeps the largest answers. */
+static void
+cache_small(void **state)
+{
+	static char text[LIMIT_DNS_RDATA_BYTES];
+	const struct dns_record record = { .text = { text, sizeof(text) } };
+	struct fake *f = fake_new(false);
+	struct resolver *r = fake_resolver(f, 64 * 1024);
+	struct arena *a = arena_new(1 << 20);
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	f->draft.records = &record;
+	for (int i = 0; i < 2; i++) {
+		struct lookups *l = lookups_new(a, r, &wide);
+
+		assert_int_equal(lookups_ask(l, SLICE("big.example"), DNS_TXT)->count, 1);
+		lookups_fini(&l);
+	}
+	assert_int_equal(f->asked, 1);
+	resolver_free(&r);
+	arena_free(&a);
+}
+
 static void
 cache_off(void **state)
 {
@@ -568,6 +592,7 @@ main(void)
 		cmocka_unit_test(cache_ttl),
 		cmocka_unit_test(cache_flush),
 		cmocka_unit_test(cache_bound),
+		cmocka_unit_test(cache_small),
 		cmocka_unit_test(cache_off),
 		cmocka_unit_test(single_flight),
 		cmocka_unit_test(many_messages_at_once),
