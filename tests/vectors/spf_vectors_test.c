@@ -4,11 +4,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include <yaml.h>
-
 #include "policy/base/strbuf.h"
 #include "policy/spf/spf.h"
 #include "tests/support/support.h"
+#include "tests/support/yaml_tree.h"
 
 #define SUITE		 "spf/rfc7208-tests.yml"
 #define ZONE_BYTES	 (1024 * 1024)
@@ -18,38 +17,13 @@ static struct {
 	unsigned cases, passed;
 } counts;
 
-/* ---- YAML ---- */
-
-static struct slice
-scalar(const yaml_node_t *n)
-{
-	if (n == NULL || n->type != YAML_SCALAR_NODE)
-		return slice_of(NULL, 0);
-	return slice_of((const char *)n->data.scalar.value, n->data.scalar.length);
-}
-
-static yaml_node_t *
-member(yaml_document_t *doc, const yaml_node_t *map, const char *key)
-{
-	if (map == NULL || map->type != YAML_MAPPING_NODE)
-		return NULL;
-	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top;
-	     p++)
-		if (slice_equal(scalar(yaml_document_get_node(doc, p->key)), slice_str(key)))
-			return yaml_document_get_node(doc, p->value);
-	return NULL;
-}
-
-/* Item i of a sequence; a scalar is a sequence of one. */
+/* Item i of a sequence; anything else is a sequence of one. */
 static yaml_node_t *
 item(yaml_document_t *doc, yaml_node_t *n, size_t i)
 {
-	yaml_node_item_t *at;
-
-	if (n == NULL || n->type != YAML_SEQUENCE_NODE)
-		return i == 0 ? n : NULL;
-	at = n->data.sequence.items.start + i;
-	return at < n->data.sequence.items.top ? yaml_document_get_node(doc, *at) : NULL;
+	if (n != NULL && n->type == YAML_SEQUENCE_NODE)
+		return yaml_item(doc, n, i);
+	return i == 0 ? n : NULL;
 }
 
 /* ---- zonedata to zone text, by the rules of the vectors' README ---- */
@@ -83,7 +57,7 @@ add_txt(struct strbuf *b, struct slice name, yaml_document_t *doc, yaml_node_t *
 	if (item(doc, value, 0) == NULL)
 		strbuf_str(b, " \"\"");
 	for (size_t i = 0; (n = item(doc, value, i)) != NULL; i++) {
-		struct slice s = scalar(n);
+		struct slice s = yaml_scalar(n);
 
 		do {
 			strbuf_str(b, " \"");
@@ -100,12 +74,12 @@ static void
 add_other(
     struct strbuf *b, struct slice name, const char *type, yaml_document_t *doc, yaml_node_t *value)
 {
-	struct slice last = scalar(item(doc, value, strcmp(type, "MX") == 0 ? 1 : 0));
+	struct slice last = yaml_scalar(item(doc, value, strcmp(type, "MX") == 0 ? 1 : 0));
 
 	add_start(b, name, type);
 	if (strcmp(type, "MX") == 0) {
 		strbuf_char(b, ' ');
-		strbuf_add(b, scalar(item(doc, value, 0)));
+		strbuf_add(b, yaml_scalar(item(doc, value, 0)));
 	}
 	strbuf_char(b, ' ');
 	if (last.len == 0)
@@ -123,7 +97,7 @@ static void
 add_record(struct strbuf *b, struct slice name, yaml_document_t *doc, yaml_node_t *record,
     bool own_txt, bool *listed)
 {
-	if (slice_equal(scalar(record), SLICE("TIMEOUT"))) {
+	if (slice_equal(yaml_scalar(record), SLICE("TIMEOUT"))) {
 		for (size_t t = 0; t + 1 < TYPE_COUNT; t++) /* of CNAME nobody asks */
 			if (!listed[t]) {
 				add_start(b, name, types[t]);
@@ -131,14 +105,14 @@ add_record(struct strbuf *b, struct slice name, yaml_document_t *doc, yaml_node_
 			}
 		return;
 	}
-	if (member(doc, record, "SPF") != NULL && !own_txt) {
-		add_txt(b, name, doc, member(doc, record, "SPF"));
+	if (yaml_member(doc, record, "SPF") != NULL && !own_txt) {
+		add_txt(b, name, doc, yaml_member(doc, record, "SPF"));
 		listed[TYPE_TXT] = true;
 	}
 	for (size_t t = 0; t < TYPE_COUNT; t++) {
-		yaml_node_t *value = member(doc, record, types[t]);
+		yaml_node_t *value = yaml_member(doc, record, types[t]);
 
-		if (value == NULL || slice_equal(scalar(value), SLICE("NONE")))
+		if (value == NULL || slice_equal(yaml_scalar(value), SLICE("NONE")))
 			continue;
 		listed[t] = true;
 		if (t == TYPE_TXT)
@@ -156,7 +130,7 @@ add_name(struct strbuf *b, struct slice name, yaml_document_t *doc, yaml_node_t 
 	yaml_node_t *n;
 
 	for (size_t i = 0; (n = item(doc, records, i)) != NULL; i++)
-		own_txt = own_txt || member(doc, n, "TXT") != NULL;
+		own_txt = own_txt || yaml_member(doc, n, "TXT") != NULL;
 	for (size_t i = 0; (n = item(doc, records, i)) != NULL; i++)
 		add_record(b, name, doc, n, own_txt, listed);
 	if (b->len == before) { /* it exists all the same */
@@ -173,7 +147,7 @@ zone_text(struct arena *a, yaml_document_t *doc, yaml_node_t *zonedata)
 	strbuf_init(&b, a, ZONE_BYTES);
 	for (yaml_node_pair_t *p = zonedata->data.mapping.pairs.start;
 	     p < zonedata->data.mapping.pairs.top; p++)
-		add_name(&b, scalar(yaml_document_get_node(doc, p->key)), doc,
+		add_name(&b, yaml_scalar(yaml_document_get_node(doc, p->key)), doc,
 		    yaml_document_get_node(doc, p->value));
 	return strbuf_slice(&b).p;
 }
@@ -186,7 +160,7 @@ result_fits(yaml_document_t *doc, yaml_node_t *wanted, enum spf_result got)
 	yaml_node_t *n;
 
 	for (size_t i = 0; (n = item(doc, wanted, i)) != NULL; i++)
-		if (slice_equal(scalar(n), slice_str(spf_result_word(got))))
+		if (slice_equal(yaml_scalar(n), slice_str(spf_result_word(got))))
 			return true;
 	return false;
 }
@@ -194,11 +168,11 @@ result_fits(yaml_document_t *doc, yaml_node_t *wanted, enum spf_result got)
 static void
 complain(yaml_document_t *doc, yaml_node_t *test, struct slice name, const struct spf_verdict *v)
 {
-	struct slice spec = scalar(member(doc, test, "spec"));
-	struct slice from = scalar(member(doc, test, "mailfrom"));
-	struct slice host = scalar(member(doc, test, "host"));
-	struct slice want = scalar(item(doc, member(doc, test, "result"), 0));
-	struct slice text = scalar(member(doc, test, "explanation"));
+	struct slice spec = yaml_scalar(yaml_member(doc, test, "spec"));
+	struct slice from = yaml_scalar(yaml_member(doc, test, "mailfrom"));
+	struct slice host = yaml_scalar(yaml_member(doc, test, "host"));
+	struct slice want = yaml_scalar(item(doc, yaml_member(doc, test, "result"), 0));
+	struct slice text = yaml_scalar(yaml_member(doc, test, "explanation"));
 
 	printf("FAIL %s %.*s (RFC 7208 %.*s)\n  from %.*s ip %.*s\n", SUITE, SLICE_ARG(name),
 	    SLICE_ARG(spec), SLICE_ARG(from), SLICE_ARG(host));
@@ -210,10 +184,10 @@ complain(yaml_document_t *doc, yaml_node_t *test, struct slice name, const struc
 static void
 run_case(yaml_document_t *doc, const char *zone, struct slice name, yaml_node_t *test)
 {
-	struct slice from = scalar(member(doc, test, "mailfrom"));
-	struct slice explanation = scalar(member(doc, test, "explanation"));
+	struct slice from = yaml_scalar(yaml_member(doc, test, "mailfrom"));
+	struct slice explanation = yaml_scalar(yaml_member(doc, test, "explanation"));
 	struct spf_options options = spf_defaults;
-	struct spf_input in = { .helo = scalar(member(doc, test, "helo")) };
+	struct spf_input in = { .helo = yaml_scalar(yaml_member(doc, test, "helo")) };
 	struct spf_verdict v;
 	struct world w;
 	size_t at = slice_find_last(from, '@');
@@ -221,11 +195,11 @@ run_case(yaml_document_t *doc, const char *zone, struct slice name, yaml_node_t 
 
 	in.domain = from.len == 0 ? in.helo : slice_from(from, at == SLICE_NONE ? 0 : at + 1);
 	in.local_part = slice_sub(from, 0, at == SLICE_NONE ? 0 : at);
-	if (ip_parse(scalar(member(doc, test, "host")), &in.client) != 0)
+	if (ip_parse(yaml_scalar(yaml_member(doc, test, "host")), &in.client) != 0)
 		fail_msg("%.*s: host", SLICE_ARG(name));
 	world_open(&w, zone);
 	spf_evaluate(w.arena, w.lookups, &options, &in, &v);
-	good = result_fits(doc, member(doc, test, "result"), v.result);
+	good = result_fits(doc, yaml_member(doc, test, "result"), v.result);
 	/* DEFAULT is the receiver's own text: the publisher's may not be used. */
 	if (slice_equal(explanation, SLICE("DEFAULT")))
 		good = good && v.explanation.len == 0;
@@ -242,8 +216,8 @@ static void
 run_document(yaml_document_t *doc)
 {
 	yaml_node_t *root = yaml_document_get_root_node(doc);
-	yaml_node_t *tests = member(doc, root, "tests");
-	yaml_node_t *zonedata = member(doc, root, "zonedata");
+	yaml_node_t *tests = yaml_member(doc, root, "tests");
+	yaml_node_t *zonedata = yaml_member(doc, root, "zonedata");
 	struct arena *a = arena_new(ZONE_BYTES);
 	const char *zone;
 
@@ -252,7 +226,7 @@ run_document(yaml_document_t *doc)
 	zone = zone_text(a, doc, zonedata);
 	for (yaml_node_pair_t *p = tests->data.mapping.pairs.start;
 	     p < tests->data.mapping.pairs.top; p++)
-		run_case(doc, zone, scalar(yaml_document_get_node(doc, p->key)),
+		run_case(doc, zone, yaml_scalar(yaml_document_get_node(doc, p->key)),
 		    yaml_document_get_node(doc, p->value));
 	arena_free(&a);
 }
