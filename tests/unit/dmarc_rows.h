@@ -251,4 +251,3 @@
   .result = DMARC_FAIL, .reason = DMARC_R_NOT_ALIGNED, .policy = "author example.com p none>none" },
 { .name = "7489: no valid p, rua", .rule = "RFC 7489 6.6.3 step 6", .discovery = DMARC_PSL, .zone = AT("example.com", "rua=mailto:a@example.com"),
   .result = DMARC_FAIL, .reason = DMARC_R_NOT_ALIGNED, .policy = "author example.com p none>none" },
-/* clang-format on */
