@@ -144,6 +144,8 @@
   .result = DMARC_PASS, .reason = DMARC_R_ALIGNED, .ids = "+a.example.com", .org = "example.com" },
 { .name = "what did not pass does not count", .rule = "5.3.5", .zone = AT("example.com", "p=reject"), .dkim = "fail example.com,permerror example.com,policy example.com,neutral mail.example.com", .spf = "softfail example.com",
   .result = DMARC_FAIL, .reason = DMARC_R_NOT_ALIGNED, .ids = "+example.com +example.com +example.com +example.com .mail.example.com" },
+{ .name = "a signature whose d= can't be read", .rule = "4.4.1: nothing to compare", .zone = AT("example.com", "p=reject"), .dkim = "permerror ,pass example.com",
+  .result = DMARC_PASS, .reason = DMARC_R_ALIGNED, .ids = "+example.com" },
 { .name = "one aligned pass among others", .rule = "5.3.5: one or more", .zone = AT("example.com", "p=reject"), .dkim = "pass esp.example,fail example.com,pass example.com", .spf = "fail example.net",
   .result = DMARC_PASS, .reason = DMARC_R_ALIGNED, .ids = ".example.net -esp.example +example.com +example.com" },
 

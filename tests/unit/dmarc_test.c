@@ -222,6 +222,38 @@ test_rows(void **state)
 	assert_int_equal(failed, 0);
 }
 
+/* The verdict's record comes out of the cache, where it is parsed once, and has all its parts. */
+static void
+test_record_of_verdict(void **state)
+{
+	const struct dmarc_options options = { .discovery = DMARC_TREEWALK };
+	const struct dmarc_record *first;
+	struct dmarc_verdict v;
+	struct author author;
+	struct world w;
+
+	(void)state;
+	world_open(&w,
+	    AT("example.com",
+		"p=reject; x; rua=mailto:a@example.com, mailto:b@example.com!1m; "
+		"ruf=mailto:f@example.com; fo=d"));
+	read_from(w.arena, NULL, &author);
+	dmarc_evaluate(w.arena, w.lookups, &options, &author, NULL, NULL, &v);
+	first = v.record;
+	assert_non_null(first);
+	assert_int_equal(first->rua_count, 2);
+	assert_slice(first->rua[0], "mailto:a@example.com");
+	assert_slice(first->rua[1], "mailto:b@example.com");
+	assert_int_equal(first->ruf_count, 1);
+	assert_slice(first->ruf[0], "mailto:f@example.com");
+	assert_true(first->fo_dkim && !first->fo_all);
+	assert_int_equal(first->fault_count, 1);
+	assert_slice(first->faults[0].tag, "x");
+	dmarc_evaluate(w.arena, w.lookups, &options, &author, NULL, NULL, &v);
+	assert_ptr_equal(v.record, first);
+	world_close(&w);
+}
+
 /* ---- cost ---- */
 
 static size_t
@@ -397,6 +429,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_record_of_verdict),
 		cmocka_unit_test(test_prefetch),
 		cmocka_unit_test(test_cost_of_signatures),
 		cmocka_unit_test(test_sample),
