@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * NAME         spf - Sender Policy Framework, RFC 7208
- * DESCRIPTION  spf_evaluate() is check_host() of section 4 for one identity.
+ * DESCRIPTION  spf_evaluate() is check_host() of section 4 for one identity. Where the RFC leaves a
+ *              choice: a target-name that DNS can't hold is no match (4.8); an mx with more than 10
+ *              hosts is refused before any is asked, so that their order can't decide (4.6.4); a
+ *              void lookup is counted once a term, for its own question, not for the hosts of an
+ *              mx or ptr (4.6.4); %{p} counts as a lookup the first time (4.6.4).
+ * DIAGNOSTICS  struct spf_verdict: reason says which rule, detail which term and name.
  */
 #ifndef ASSAY_SPF_H
 #define ASSAY_SPF_H
@@ -89,7 +94,9 @@ struct spf_verdict {
 
 /*
  * Evaluate one identity. Slices in *out are arena memory or static. Never fails as a call.
- * At most LIMIT_SPF_LOOKUPS querying terms, whatever the records say.
+ * At most options->max_lookups querying terms, whatever the records say. detail and mechanism are
+ * printable ASCII; record is as published, any byte. Non-ASCII local parts: RFC 8616 section 4.
+ * MT: re-entrant.
  */
 void spf_evaluate(struct arena *a, struct lookups *l, const struct spf_options *options,
     const struct spf_input *in, struct spf_verdict *out);
