@@ -55,8 +55,7 @@ fetch_record(struct spf_run *run, struct slice name, struct slice *domain_r,
 	}
 	answer = lookups_ask(run->lookups, *domain_r, DNS_TXT);
 	if (answer->status == DNS_TEMPFAIL) {
-		*detail_r = arena_printf(run->arena, "TXT %s: %s", spf_show_name(run, *domain_r),
-		    dns_reason_text(answer->reason));
+		*detail_r = spf_show_trouble(run, *domain_r, DNS_TXT, answer);
 		return SPF_R_DNS;
 	}
 	*record_r = spf_record_select(answer, &reason);

@@ -91,6 +91,10 @@ enum spf_step {
 const char *spf_show(const struct spf_run *run, struct slice s);
 const char *spf_show_name(const struct spf_run *run, struct slice name);
 
+/* What was asked and how it failed: "TXT d.example: timed out". */
+const char *spf_show_trouble(const struct spf_run *run, struct slice name, enum dns_type type,
+    const struct dns_answer *answer);
+
 /* Say in the verdict where it was decided. record NULL: the domain has none that could be read.
  * written: empty when no term is to blame. */
 void spf_place(struct spf_run *run, struct slice domain, const struct spf_record *record,

@@ -10,9 +10,7 @@ stop_by_dns(struct spf_run *run, struct slice written, struct slice name, enum d
     const struct dns_answer *answer)
 {
 	/* RFC 7208 5: on an error the topmost check_host() returns "temperror" */
-	return spf_stop_at(run, written, SPF_R_DNS,
-	    arena_printf(run->arena, "%s %s: %s", dns_type_word(type), spf_show_name(run, name),
-		dns_reason_text(answer->reason)));
+	return spf_stop_at(run, written, SPF_R_DNS, spf_show_trouble(run, name, type, answer));
 }
 
 /* Ask for a term. NULL: the verdict is there. */

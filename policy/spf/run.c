@@ -19,6 +19,18 @@ spf_show_name(const struct spf_run *run, struct slice name)
 	return arena_printable(run->arena, name, LIMIT_DOMAIN_BYTES);
 }
 
+const char *
+spf_show_trouble(const struct spf_run *run, struct slice name, enum dns_type type,
+    const struct dns_answer *answer)
+{
+	const char *open = answer->detail.len > 0 ? " (" : "";
+	const char *more = answer->detail.len > 0 ? spf_show(run, answer->detail) : "";
+
+	return arena_printf(run->arena, "%s %s: %s%s%s%s", dns_type_word(type),
+	    spf_show_name(run, name), dns_reason_text(answer->reason), open, more,
+	    answer->detail.len > 0 ? ")" : "");
+}
+
 /* What ends an evaluation without a match; MATCH is not asked. */
 static enum spf_result
 reason_result(enum spf_reason reason)

@@ -125,6 +125,8 @@ static const struct row selection[] = {
 	    .where = "d.example", .detail = "TXT d.example: server failure" },
 	{ "4.4 time-out", "d.example TXT 300 !TIMEOUT", .result = SPF_TEMPERROR, .reason = SPF_R_DNS,
 	    .where = "d.example", .detail = "TXT d.example: timed out" },
+	{ "4.4 bogus DNSSEC", "d.example TXT 300 !BOGUS", .result = SPF_TEMPERROR, .reason = SPF_R_DNS,
+	    .where = "d.example", .detail = "TXT d.example: DNSSEC validation failed" },
 	{ "4.6 an error anywhere spoils the record", D("v=spf1 ip4:192.0.2.1 -all foo:bar"),
 	    .result = SPF_PERMERROR, .reason = SPF_R_SYNTAX, .where = "d.example",
 	    .detail = "term \"foo:bar\": no such mechanism" },
