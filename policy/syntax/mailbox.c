@@ -33,7 +33,9 @@ struct reader {
 	struct words words;
 	size_t addresses; /* in this element */
 	bool in_group, after_group, in_angle;
-	bool full; /* more than LIMIT_AUTHORS: nothing more is read, which bounds memory */
+	bool after_angle; /* this element has had a "<" */
+	bool bare_name;	  /* words that belong to no address were met */
+	bool full;	  /* more than LIMIT_AUTHORS: nothing more is read, which bounds memory */
 };
 
 static void
@@ -41,6 +43,13 @@ malformed(struct author *out, const char *why)
 {
 	if (out->malformed == NULL)
 		out->malformed = why;
+}
+
+static void
+odd(struct author *out, const char *why)
+{
+	if (out->odd == NULL)
+		out->odd = why;
 }
 
 static void
@@ -278,11 +287,18 @@ on_angle_open(struct reader *r)
 	(void)lex_take(&r->lex, '<');
 	if (r->in_angle)
 		malformed(r->out, "has a \"<\" within angle brackets");
-	if (r->addresses > 0 || r->after_group)
+	/* "a@b.example <a@b.example>" is common and wrong. Both count as authors, so one that shows
+	 * another domain than it has is refused for having two. */
+	if (r->addresses == 1 && !r->after_angle && !r->after_group) {
+		odd(r->out, "has an unquoted address for a display name");
+		r->addresses = 0;
+	} else if (r->addresses > 0 || r->after_group) {
 		malformed(r->out, "has more than one address where one belongs");
+	}
 	if (!r->words.is_phrase)
 		malformed(r->out, "has a display name that is not a phrase");
 	r->in_angle = true;
+	r->after_angle = true;
 	words_start(r);
 	lex_skip(&r->lex);
 	if (lex_peek(&r->lex) == '@' || lex_peek(&r->lex) == ',')
@@ -294,7 +310,11 @@ static void
 flush_words(struct reader *r)
 {
 	if (r->addresses == 0 && r->words.count > 0) {
-		malformed(r->out, "has a name without an address");
+		/* "Acme, Inc. <a@acme.example>" wants quotes, and shows nobody another domain. */
+		if (r->in_angle)
+			malformed(r->out, "has a name without an address");
+		else
+			r->bare_name = true;
 		add_mailbox(
 		    r, arena_copy(r->arena, strbuf_slice(&r->words.text)), slice_of(NULL, 0));
 		r->addresses++;
@@ -321,6 +341,7 @@ end_element(struct reader *r)
 		malformed(r->out, "has a \"<\" without \">\"");
 	flush_words(r);
 	r->in_angle = false;
+	r->after_angle = false;
 	r->after_group = false;
 	r->addresses = 0;
 }
@@ -359,8 +380,13 @@ on_other(struct reader *r)
 	if (atom.len > 0) {
 		words_add(r, atom, false);
 	} else if (lex_peek(&r->lex) == '[') {
+		bool in_name = !r->in_angle && r->addresses == 0 && !r->after_group;
+
 		(void)lex_literal(&r->lex);
-		malformed(r->out, "has a \"[\" out of place");
+		if (in_name)
+			odd(r->out, "has a \"[\" in a display name");
+		else
+			malformed(r->out, "has a \"[\" out of place");
 	} else { /* RFC 5322 3.2.3: what is left of specials is ")", "]" and the backslash */
 		r->lex.at++;
 		malformed(r->out, "has a special character out of place");
@@ -408,8 +434,10 @@ read_value(struct arena *a, struct slice value, struct author *out)
 {
 	struct reader r = { .arena = a, .out = out, .lex = lex_over(value) };
 
+	/* RFC 6532 3.1. Old programs put Latin-1 into display names; in addresses it is refused
+	 * where they are read. */
 	if (!utf8_is_valid(value))
-		malformed(out, "is not UTF-8"); /* RFC 6532 3.1 */
+		odd(out, "is not UTF-8");
 	strbuf_init(&r.words.text, a, LIMIT_AUTHOR_BYTES);
 	words_start(&r);
 	for (lex_skip(&r.lex); !lex_at_end(&r.lex) && !r.full; lex_skip(&r.lex))
@@ -419,6 +447,10 @@ read_value(struct arena *a, struct slice value, struct author *out)
 	end_element(&r);
 	if (r.in_group)
 		malformed(out, "has a group without a semicolon");
+	if (r.bare_name && out->domain_count > 0)
+		odd(out, "has a name without an address");
+	else if (r.bare_name)
+		malformed(out, "has a name without an address");
 }
 
 void
