@@ -375,10 +375,12 @@ static const struct dns_backend_calls unbound_calls = { .start = unbound_start,
  */
 static const char *const builtin_zones[] = { "test.", "home.arpa." };
 
-/* Older libraries don't know all of these; they are improvements, not needs. */
-static const struct {
+struct setting {
 	const char *name, *value;
-} settings[] = {
+};
+
+/* Older libraries don't know all of these; they are improvements, not needs. */
+static const struct setting settings[] = {
 	/* A dead server is given up soon, so that the sockets of cancelled queries close. */
 	{ "outbound-msg-retry:", "3" },
 	{ "infra-cache-max-rtt:", "2000" },
@@ -388,17 +390,36 @@ static const struct {
 	{ "outgoing-range:", "256" },
 };
 
-static int
+/*
+ * How long a server counts as dead. The default of 900 s is for a world with other servers: a
+ * forwarder that was away for a minute was not asked again for more than 30 s.
+ */
+static const struct setting forward_settings[] = {
+	{ "infra-host-ttl:", "2" },
+	{ "unblock-lan-zones:", "yes" },
+	{ "insecure-lan-zones:", "yes" },
+};
+static const struct setting recursive_settings[] = {
+	{ "infra-host-ttl:", "60" },
+};
+
+#define SET(ctx, table) set_all(ctx, table, sizeof(table) / sizeof((table)[0]))
+
+static void
+set_all(struct ub_ctx *ctx, const struct setting *s, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		(void)ub_ctx_set_option(ctx, s[i].name, s[i].value);
+}
+
+static void
 set_options(struct ub_ctx *ctx, bool forwards)
 {
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-		(void)ub_ctx_set_option(ctx, settings[i].name, settings[i].value);
-	if (!forwards)
-		return 0;
-	if (ub_ctx_set_option(ctx, "unblock-lan-zones:", "yes") != 0 ||
-	    ub_ctx_set_option(ctx, "insecure-lan-zones:", "yes") != 0)
-		return -1;
-	return 0;
+	SET(ctx, settings);
+	if (forwards)
+		SET(ctx, forward_settings);
+	else
+		SET(ctx, recursive_settings);
 }
 
 static int
@@ -488,11 +509,11 @@ set_up(struct arena *a, struct unbound_backend *u, const struct dns_unbound_opti
 	u->ctx = ub_ctx_create();
 	if (u->ctx == NULL) {
 		*error_r = "libunbound can't start";
-	} else if (ub_ctx_debugout(u->ctx, log) != 0 || ub_ctx_async(u->ctx, 1) != 0 ||
-	    set_options(u->ctx, forwards) != 0) {
+	} else if (ub_ctx_debugout(u->ctx, log) != 0 || ub_ctx_async(u->ctx, 1) != 0) {
 		*error_r = "libunbound refuses our settings";
 	} else if (set_servers(a, u->ctx, options, error_r) == 0 &&
 	    set_anchor(a, u->ctx, options->trust_anchor_file, error_r) == 0) {
+		set_options(u->ctx, forwards);
 		rc = finalize(u->ctx, forwards);
 		(void)fflush(log);
 		if (rc != 0)

@@ -276,6 +276,7 @@ close_in_flight(void **state)
 struct slow {
 	int fd;
 	_Atomic(int) asked;
+	atomic_bool silent;
 	useconds_t delay_us;
 };
 
@@ -298,6 +299,8 @@ serve_slowly(void *arg)
 		if (n <= 12) /* one byte: stop */
 			return NULL;
 		s->asked++;
+		if (s->silent)
+			continue;
 		(void)usleep(s->delay_us);
 		while (end < (size_t)n && packet[end] != 0)
 			end += packet[end] + 1u;
@@ -443,6 +446,43 @@ answers_race_deadlines(void **state)
 	slow_stop(&s, server);
 }
 
+/* A server that was silent for a while is believed again soon after it comes back. */
+static void
+server_comes_back(void **state)
+{
+	static const struct lookups_limits limits = { 400, 600000, 10000 };
+	struct slow s = { .silent = true };
+	pthread_t server;
+	char text[32], name[32];
+	uint64_t start, took = 0;
+	struct net n;
+	int i = 0;
+
+	(void)state;
+	slow_start(&s, &server, text);
+	net_open_forward(&n, text, NULL, &limits);
+	for (int round = 0; round < 20; round++) {
+		for (int k = 0; k < 5; k++) {
+			(void)snprintf(name, sizeof(name), "s%d.example", i++);
+			lookups_prefetch(n.lookups, slice_str(name), DNS_A);
+		}
+		/* A time-out, or the library has noticed by itself. */
+		assert_int_equal(
+		    lookups_ask(n.lookups, slice_str(name), DNS_A)->status, DNS_TEMPFAIL);
+	}
+	s.silent = false;
+	start = dns_monotonic_ms();
+	do {
+		(void)usleep(100 * 1000);
+		(void)snprintf(name, sizeof(name), "s%d.example", i++);
+		took = dns_monotonic_ms() - start;
+	} while (lookups_ask(n.lookups, slice_str(name), DNS_A)->status != DNS_OK && took < 30000);
+	print_message("server back: believed after %u ms\n", (unsigned)took);
+	assert_true(took < 10000);
+	net_close(&n);
+	slow_stop(&s, server);
+}
+
 /* ---- set-up ---- */
 
 static const char *
@@ -536,6 +576,7 @@ main(void)
 		cmocka_unit_test(close_in_flight),
 		cmocka_unit_test(hundred_ask_one),
 		cmocka_unit_test(answers_race_deadlines),
+		cmocka_unit_test(server_comes_back),
 		cmocka_unit_test(bad_options),
 		cmocka_unit_test(other_modes),
 	};
