@@ -17,8 +17,9 @@
 #include "milter/socket_file.h"
 #include "policy/base/limits.h"
 
-#define STOP_TICK_MS  20  /* how often a stop looks whether all is done */
-#define STOP_GRACE_MS 500 /* for the last answers to leave libmilter */
+#define START_WAIT_MS 5000 /* for libmilter's first threads */
+#define STOP_TICK_MS  20   /* how often a stop looks whether all is done */
+#define STOP_GRACE_MS 500  /* for the last answers to leave libmilter */
 
 struct server {
 	const struct daemon_options *options;
@@ -27,6 +28,7 @@ struct server {
 	char *socket_path; /* NULL: no Unix socket */
 	char *pid_file;
 	pthread_t main_thread;
+	bool front_started;
 	atomic_bool front_ended;
 };
 
@@ -287,6 +289,15 @@ serve(struct server *d, struct service *first)
 	d->main_thread = pthread_self();
 	if (pthread_create(&thread, NULL, front_thread, d) != 0) {
 		log_line(LOG_LEVEL_ERROR, "can't start a thread");
+		service_slot_fini(&d->slot);
+		remove_files(d);
+		return EXIT_FAILURE;
+	}
+	d->front_started = true;
+	if (!signals_libmilter_is_deaf(START_WAIT_MS)) {
+		log_line(LOG_LEVEL_ERROR,
+		    "this libmilter can't be kept from taking SIGHUP for an order to stop");
+		remove_files(d);
 		return EXIT_FAILURE;
 	}
 	log_line(LOG_LEVEL_INFO, "serving on %s, configuration %s", service_conf(first)->socket,
@@ -348,5 +359,7 @@ daemon_main(const struct daemon_options *options)
 	status = start(d, conf);
 	free(d->socket_path);
 	free(d->pid_file);
+	if (!d->front_started)
+		free(d);
 	return status;
 }

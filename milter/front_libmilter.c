@@ -5,9 +5,12 @@
  *   connection (smfi_setpriv()).
  * - "No reply" (SMFIP_NR_*) is always to be had: where the MTA doesn't know it, libmilter answers
  *   "continue" by itself. A filter that negotiated it must answer SMFIS_NOREPLY.
- * - MAIL may come without CONNECT, if the peer talks nonsense: connection_session() copes.
+ * - MAIL may come without CONNECT, if the peer talks nonsense: session_of() copes.
  * - SMFIC_QUIT_NC ("quit, new connection follows") is a close without a negotiation behind it, and
  *   a close doesn't say which of both it is. What was negotiated last is kept for that case.
+ *   libmilter ignores QUIT_NC, and the CONNECT behind it, after a message that was refused; an MTA
+ *   that shares channels so (Postfix and Sendmail don't) would have the next client taken for the
+ *   last one.
  */
 #include <libmilter/mfapi.h>
 

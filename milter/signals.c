@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "policy/base/bug.h"
+
+/* Set once, by libmilter's thread. */
+static atomic_bool libmilter_is_deaf;
 
 static void
 signals_set(sigset_t *set)
@@ -50,14 +54,25 @@ signals_next(uint32_t timeout_ms)
  * daemon (OpenDMARC issue 322), and SIGTERM would free sessions that are being served (its pool
  * controller closes them all while workers run). Two threads waiting for the same signal get it by
  * chance, and there is no call to tell libmilter to leave signals alone. So its thread waits here,
- * for nothing, and signals_next(), which does not use sigwait(), is the only one to hear. The
- * integration test on SIGHUP fails where this doesn't take.
+ * for nothing, and signals_next(), which does not use sigwait(), is the only one to hear. Where
+ * this did not take, signals_libmilter_is_deaf() tells, and the daemon does not start.
  */
 int
 sigwait(const sigset_t *restrict set, int *restrict sig)
 {
 	(void)set;
 	*sig = 0;
+	atomic_store(&libmilter_is_deaf, true);
 	for (;;)
 		(void)pause();
+}
+
+bool
+signals_libmilter_is_deaf(uint32_t timeout_ms)
+{
+	const struct timespec tick = { 0, 1000000 };
+
+	for (uint32_t ms = 0; !atomic_load(&libmilter_is_deaf) && ms < timeout_ms; ms++)
+		(void)nanosleep(&tick, NULL);
+	return atomic_load(&libmilter_is_deaf);
 }
