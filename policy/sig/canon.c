@@ -77,11 +77,37 @@ sig_canon_body_init(struct sig_canon_body *b, enum sig_canon canon, sig_canon_si
 }
 
 static void
+hand_on(struct sig_canon_body *b, const char *p, size_t len)
+{
+	if (len > 0)
+		b->sink(b->ctx, p, len);
+}
+
+/* A text full of tabs is all short runs, and a digest pays for each call: they are gathered. */
+static void
 flush_run(struct sig_canon_body *b)
 {
-	if (b->run_len > 0)
-		b->sink(b->ctx, b->run, b->run_len);
+	if (b->run_len > sizeof(b->gathered) - b->gathered_len) {
+		hand_on(b, b->gathered, b->gathered_len);
+		b->gathered_len = 0;
+	}
+	if (b->run_len > sizeof(b->gathered)) {
+		hand_on(b, b->run, b->run_len);
+	} else if (b->run_len > 0) {
+		memcpy(b->gathered + b->gathered_len, b->run, b->run_len);
+		b->gathered_len += b->run_len;
+	}
 	b->run_len = 0;
+}
+
+/* The chunk's memory is the caller's again; nothing is kept back that can be handed on. */
+static void
+flush_all(struct sig_canon_body *b)
+{
+	flush_run(b);
+	hand_on(b, b->gathered, b->gathered_len);
+	b->gathered_len = 0;
+	b->held_lines_at = b->held_wsp_at = b->run = NULL;
 }
 
 /* Hand bytes on; what continues the run in memory only makes it longer. */
@@ -249,7 +275,7 @@ sig_canon_body_update(struct sig_canon_body *b, struct slice chunk)
 	if (chunk.len > 0 && b->held_cr)
 		settle_cr(b, &chunk);
 	if (chunk.len == 0) {
-		flush_run(b);
+		flush_all(b);
 		return;
 	}
 	p = line = chunk.p;
@@ -267,9 +293,7 @@ sig_canon_body_update(struct sig_canon_body *b, struct slice chunk)
 		end--;
 	}
 	text(b, line, end);
-	flush_run(b);
-	/* The chunk's memory is the caller's again. */
-	b->held_lines_at = b->held_wsp_at = b->run = NULL;
+	flush_all(b);
 }
 
 void
@@ -286,5 +310,5 @@ sig_canon_body_end(struct sig_canon_body *b)
 	 */
 	if (b->started || b->canon == SIG_SIMPLE)
 		emit_line_ends(b, 1);
-	flush_run(b);
+	flush_all(b);
 }

@@ -48,6 +48,8 @@ struct sig_canon_body { /* all fields private */
 	 * handed on, and the run that grows while output equals input. */
 	const char *held_lines_at, *held_wsp_at, *run;
 	size_t run_len;
+	size_t gathered_len;
+	char gathered[256]; /* short runs on their way, within one call */
 };
 
 void sig_canon_body_init(
