@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define SETUP_BYTES (1024 * 1024) /* arena of what is made once a load; no input of strangers */
 
@@ -122,6 +123,11 @@ service_set_up(struct service *s, char **error_r)
 			return -1;
 		}
 		options.dmarc.psl = s->psl;
+	}
+	if (getrandom(&options.sample_seed, sizeof(options.sample_seed), 0) !=
+	    (ssize_t)sizeof(options.sample_seed)) {
+		*error_r = heap_copy("the system has no random numbers");
+		return -1;
 	}
 	s->evaluator = evaluator_new(&options, s->resolver->resolver, s->crypto);
 	return 0;

@@ -83,24 +83,26 @@ evaluate_spf(struct evaluation *ev, struct slice local_part, struct slice domain
 	const struct evaluator_options *o = &ev->evaluator->options;
 	struct verdict *v = &ev->verdict;
 	struct spf_input in = {
-		.scope = SPF_HELO,
+		.scope = SPF_MFROM,
 		.client = v->connection.client,
 		.helo = v->connection.helo,
 		.domain = v->connection.helo,
 		.now_s = v->now_s,
 	};
 
-	if (o->check_helo) {
-		/* RFC 7208 2.3: a result of its own; it never stands in for MAIL FROM. */
-		spf_evaluate(ev->arena, ev->lookups, &o->spf, &in, &v->spf_helo);
-		v->helo_checked = true;
-	}
-	in.scope = SPF_MFROM;
 	if (v->reverse_path.len > 0) {
 		in.local_part = local_part;
 		in.domain = domain;
 	}
 	spf_evaluate(ev->arena, ev->lookups, &o->spf, &in, &v->spf);
+	if (!o->check_helo)
+		return;
+	/* RFC 7208 2.3: a result of its own; it never stands in for MAIL FROM. */
+	in.scope = SPF_HELO;
+	in.local_part = slice_of(NULL, 0);
+	in.domain = v->connection.helo;
+	spf_evaluate(ev->arena, ev->lookups, &o->spf, &in, &v->spf_helo);
+	v->helo_checked = true;
 }
 
 void
@@ -169,6 +171,7 @@ evaluation_end_of_headers(struct evaluation *ev)
 	v->header_fields = ev->header.count;
 	if (v->limit_met != NULL)
 		return;
+	lookups_next_phase(ev->lookups);
 	author_read(ev->arena, &ev->header, &v->author);
 	ev->dkim = dkim_verifier_new(ev->arena, e->crypto, ev->lookups, &e->options.dkim,
 	    &ev->header, v->author.domains, v->author.domain_count, v->now_s);
@@ -197,19 +200,43 @@ evaluation_body(struct evaluation *ev, struct slice chunk)
 	return more;
 }
 
+/*
+ * RFC 7489 6.6.4 applies a policy to a part of the mail, at random. The engine has no dice: seed
+ * and Message-ID are its throw, so the same message gets the same one again.
+ */
+static uint32_t
+sample_of(const struct evaluation *ev)
+{
+	const struct header_field *id = header_find(&ev->header, "Message-ID", 0);
+	const char *throw = arena_printf(ev->arena, "%ju%.*s",
+	    (uintmax_t)ev->evaluator->options.sample_seed,
+	    SLICE_ARG(id == NULL ? slice_of(NULL, 0) : id->value));
+
+	return dmarc_sample(slice_str(throw));
+}
+
+static void
+evaluate_message(struct evaluation *ev)
+{
+	struct dmarc_options dmarc = ev->evaluator->options.dmarc;
+	struct verdict *v = &ev->verdict;
+
+	if (dmarc.honour_pct)
+		dmarc.sample = sample_of(ev);
+	dkim_verifier_finish(ev->dkim, &v->dkim);
+	dmarc_evaluate(ev->arena, ev->lookups, &dmarc, &v->author, &v->spf, &v->dkim, &v->dmarc);
+	if (ev->arc != NULL)
+		arc_verifier_finish(ev->arc, &v->arc);
+	list_evidence_find(ev->arena, &ev->header, &v->spf, &v->dkim, &v->list);
+}
+
 const struct verdict *
 evaluation_finish(struct evaluation *ev)
 {
 	struct verdict *v = &ev->verdict;
 
-	if (v->has_message && v->limit_met == NULL) {
-		dkim_verifier_finish(ev->dkim, &v->dkim);
-		if (ev->arc != NULL)
-			arc_verifier_finish(ev->arc, &v->arc);
-		dmarc_evaluate(ev->arena, ev->lookups, &ev->evaluator->options.dmarc, &v->author,
-		    &v->spf, &v->dkim, &v->dmarc);
-		list_evidence_find(ev->arena, &ev->header, &v->spf, &v->dkim, &v->list);
-	}
+	if (v->has_message && v->limit_met == NULL)
+		evaluate_message(ev);
 	v->lookups = lookups_log(ev->lookups, &v->lookup_count);
 	return v;
 }

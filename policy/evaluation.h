@@ -19,6 +19,8 @@ struct evaluator_options {
 	struct arc_options arc;
 	struct dmarc_options dmarc;
 	struct lookups_limits lookups;
+	uint64_t
+	    sample_seed; /* for pct= (RFC 7489 6.6.4): a secret, or senders choose their luck */
 	bool check_helo;
 	bool check_iprev;
 	bool check_arc;

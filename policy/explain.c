@@ -68,14 +68,32 @@ explain_signature(struct arena *a, const struct dkim_signature_verdict *s)
 	return strbuf_slice(&b).p;
 }
 
-static bool
-is_aligned(const struct dmarc_verdict *d, bool is_spf, size_t signature)
+/* The comparison of SPF or of that signature with the author domain, or NULL. */
+static const struct dmarc_alignment *
+find_alignment(const struct dmarc_verdict *d, bool is_spf, size_t signature)
 {
 	for (size_t i = 0; i < d->alignment_count; i++)
 		if (d->alignments[i].is_spf == is_spf &&
 		    (is_spf || d->alignments[i].signature == signature))
-			return d->alignments[i].aligned;
-	return false;
+			return &d->alignments[i];
+	return NULL;
+}
+
+static bool
+is_aligned(const struct dmarc_verdict *d, bool is_spf, size_t signature)
+{
+	const struct dmarc_alignment *al = find_alignment(d, is_spf, signature);
+
+	return al != NULL && al->aligned;
+}
+
+/* Said only where it was looked at: without a policy nobody compares. */
+static const char *
+not_aligned(const struct dmarc_verdict *d, bool is_spf, size_t signature)
+{
+	const struct dmarc_alignment *al = find_alignment(d, is_spf, signature);
+
+	return al != NULL && al->compared && !al->aligned ? " but not aligned" : "";
 }
 
 static void
@@ -89,8 +107,7 @@ add_signatures(struct strbuf *b, const struct verdict *v)
 		const struct dkim_signature_verdict *s = &v->dkim.signatures[i];
 
 		strbuf_printf(b, "%s%s%s", i == 0 ? "" : ", ", explain_signature(b->arena, s),
-		    s->result == DKIM_PASS && !is_aligned(&v->dmarc, false, i) ? " but not aligned"
-									       : "");
+		    s->result == DKIM_PASS ? not_aligned(&v->dmarc, false, i) : "");
 	}
 	if (v->dkim.count > shown_count)
 		strbuf_printf(b, ", %zu more signatures", v->dkim.count - shown_count);
@@ -100,8 +117,8 @@ static void
 add_methods(struct strbuf *b, const struct verdict *v)
 {
 	strbuf_str(b, explain_spf(b->arena, &v->spf));
-	if (v->spf.result == SPF_PASS && !is_aligned(&v->dmarc, true, 0))
-		strbuf_str(b, " but not aligned");
+	if (v->spf.result == SPF_PASS)
+		strbuf_str(b, not_aligned(&v->dmarc, true, 0));
 	strbuf_str(b, "; ");
 	add_signatures(b, v);
 }

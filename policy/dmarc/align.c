@@ -284,3 +284,15 @@ dmarc_align(struct dmarc_evaluation *e)
 	}
 	find_author_organization(e);
 }
+
+/* Without a policy nothing is looked up; that a name is the author domain itself can be said all
+ * the same. */
+void
+dmarc_align_equal(struct dmarc_evaluation *e)
+{
+	for (size_t i = 0; i < e->out->alignment_count; i++) {
+		struct dmarc_alignment *al = &e->out->alignments[i];
+
+		al->aligned = al->compared = slice_equal(al->domain, e->author);
+	}
+}

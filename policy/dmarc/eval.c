@@ -251,6 +251,8 @@ dmarc_evaluate(struct arena *a, struct lookups *l, const struct dmarc_options *o
 	e.walk.start = e.author;
 	if (dmarc_discover(&e))
 		apply(&e);
+	else
+		dmarc_align_equal(&e);
 	if (author->malformed != NULL)
 		withhold_pass(author, out);
 	for (size_t i = 0; i < e.walk.count; i++)

@@ -69,6 +69,7 @@ struct slice dmarc_node_trouble(struct arena *a, const struct dmarc_node *node);
 /* Compare the listed identifiers with the author domain; sets the verdict's organizational_domain,
  * result, reason and detail. */
 void dmarc_align(struct dmarc_evaluation *e);
+void dmarc_align_equal(struct dmarc_evaluation *e); /* no policy applies */
 
 /* ---- psl.c ---- */
 

@@ -120,7 +120,7 @@ struct lookup { /* one line of the message's DNS story */
 	bool cached; /* answered without asking the backend */
 };
 
-struct lookups_limits {
+struct lookups_limits {	      /* the last two for each phase */
 	uint32_t timeout_ms;  /* one lookup */
 	uint32_t budget_ms;   /* waiting in all */
 	uint32_t max_lookups; /* distinct questions */
@@ -142,6 +142,12 @@ const struct dns_answer *lookups_ask(struct lookups *l, struct slice name, enum 
 
 /* Start the lookup and return at once. Counts as a question. */
 void lookups_prefetch(struct lookups *l, struct slice name, enum dns_type type);
+
+/*
+ * A new phase of the message, with time and questions of its own: what the sender's SPF has used up
+ * is not missing where the author domain's policy is looked up. Answers already had are kept.
+ */
+void lookups_next_phase(struct lookups *l);
 
 /* The story so far in the order of asking; prefetched questions that nobody asked have answer NULL
  * unless they have come in meanwhile. The array moves when more is asked. */

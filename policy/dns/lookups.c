@@ -8,7 +8,8 @@ struct lookups {
 	struct arena *arena;
 	struct resolver *resolver;
 	struct lookups_limits limits;
-	uint64_t waited_ms; /* of limits.budget_ms */
+	uint64_t waited_ms; /* of limits.budget_ms, in this phase */
+	size_t phase_start; /* questions of earlier phases */
 	/* One entry a question, in the order of asking; the arrays grow together. */
 	struct lookup *log;
 	struct seat {
@@ -77,6 +78,42 @@ budget_left(const struct lookups *l)
 						  : 0;
 }
 
+void
+lookups_next_phase(struct lookups *l)
+{
+	l->waited_ms = 0;
+	l->phase_start = l->count;
+}
+
+/* Ask the backend for entry i. Nothing is started that nobody has time to wait for. */
+static void
+begin(struct lookups *l, size_t i)
+{
+	struct lookup *entry = &l->log[i];
+	struct seat *seat = &l->seats[i];
+
+	seat->started_ms = dns_monotonic_ms();
+	entry->answer = resolver_begin(l->resolver, entry->name, entry->type,
+	    budget_left(l) == 0 ? 0 : l->limits.timeout_ms, &seat->flight);
+	entry->cached = entry->answer != NULL;
+}
+
+/*
+ * What an earlier phase had no time for is asked again: else a slow zone of the sender's, that
+ * names
+ * "_dmarc" of its victim in an SPF record, would decide that the victim's policy can't be had.
+ */
+static void
+begin_again(struct lookups *l, size_t i)
+{
+	struct lookup *entry = &l->log[i];
+
+	if (i >= l->phase_start || entry->answer == NULL || entry->answer->reason != DNS_R_BUDGET)
+		return;
+	dns_answer_unref(&entry->answer);
+	begin(l, i);
+}
+
 /* The entry of the question, begun if it is new; SLICE_NONE: no more are allowed. */
 static size_t
 entry_of(struct lookups *l, struct slice name, enum dns_type type)
@@ -85,19 +122,20 @@ entry_of(struct lookups *l, struct slice name, enum dns_type type)
 	bool valid = dns_name_set(&n, name) == 0;
 	struct slice key = valid ? dns_name_slice(&n) : name;
 	struct lookup *entry;
-	struct seat *seat;
 
-	for (size_t i = 0; i < l->count; i++)
-		if (l->log[i].type == type && slice_equal(l->log[i].name, key))
-			return i;
-	if (l->count >= l->limits.max_lookups)
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->log[i].type != type || !slice_equal(l->log[i].name, key))
+			continue;
+		begin_again(l, i);
+		return i;
+	}
+	if (l->count - l->phase_start >= l->limits.max_lookups)
 		return SLICE_NONE;
 	if (l->count == l->size)
 		grow(l);
 	entry = &l->log[l->count];
-	seat = &l->seats[l->count];
 	*entry = (struct lookup){ .name = arena_copy(l->arena, key), .type = type };
-	*seat = (struct seat){ .started_ms = dns_monotonic_ms() };
+	l->seats[l->count] = (struct seat){ .flight = NULL };
 	if (!valid) {
 		const struct dns_answer draft = { .status = DNS_NXDOMAIN,
 			.reason = DNS_R_BAD_NAME };
@@ -105,10 +143,7 @@ entry_of(struct lookups *l, struct slice name, enum dns_type type)
 		entry->answer = dns_answer_make(&draft, type);
 		return l->count++;
 	}
-	/* Nothing is started that nobody has time to wait for. */
-	entry->answer = resolver_begin(
-	    l->resolver, key, type, budget_left(l) == 0 ? 0 : l->limits.timeout_ms, &seat->flight);
-	entry->cached = entry->answer != NULL;
+	begin(l, l->count);
 	return l->count++;
 }
 

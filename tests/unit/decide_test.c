@@ -197,6 +197,8 @@ make_verdict(const struct found *f, struct verdict *v)
 	v->dmarc.policy_domain = SLICE("a.example");
 	v->dmarc.record = f->policy == DMARC_P_UNSET ? NULL : &record;
 	v->dmarc.policy_test_mode = f->test_mode;
+	v->dmarc.alignments[0] = (struct dmarc_alignment){ .is_spf = true, .compared = true };
+	v->dmarc.alignment_count = 1;
 	v->list.stands = f->list;
 	v->list.list = v->list.domain = SLICE("l.example");
 	v->iprev_checked = true;

@@ -55,7 +55,7 @@
 { .name = "record by CNAME, in two strings", .rule = "RFC 7489 A.1; RFC 1035 3.3.14", .zone = "_dmarc.example.com CNAME 300 d.example.net\nd.example.net TXT 300 \"v=DMA\" \"RC1; p=reject\"\n",
   .result = DMARC_FAIL, .reason = DMARC_R_NOT_ALIGNED, .policy = "author example.com p reject>reject" },
 { .name = "no record", .rule = "5.3.2: the mechanism does not apply", .zone = "", .dkim = "pass example.com", .spf = "pass example.com",
-  .result = DMARC_NONE, .reason = DMARC_R_NO_RECORD, .policy = "", .ids = ".example.com .example.com", .detail = "" },
+  .result = DMARC_NONE, .reason = DMARC_R_NO_RECORD, .policy = "", .ids = "+example.com +example.com", .detail = "" },
 
 /* ---- which record, RFC 9989 4.10.1 ---- */
 { .name = "not the first one found", .rule = "4.10.1: author, organizational, public suffix domain", .from = "x@a.b.c.example",
@@ -151,7 +151,7 @@
 
 /* ---- DNS trouble: RFC 9989 5.3.6, PITFALLS 34 ---- */
 { .name = "policy lookup fails", .rule = "5.3.6", .zone = SERVFAIL("_dmarc.example.com"), .dkim = "pass example.com",
-  .result = DMARC_TEMPERROR, .reason = DMARC_R_POLICY_LOOKUP, .policy = "", .ids = ".example.com", .detail = "_dmarc.example.com: server failure" },
+  .result = DMARC_TEMPERROR, .reason = DMARC_R_POLICY_LOOKUP, .policy = "", .ids = "+example.com", .detail = "_dmarc.example.com: server failure" },
 { .name = "policy lookup times out above", .rule = "5.3.6", .from = "x@a.example.com", .zone = TIMEOUT("_dmarc.example.com"),
   .result = DMARC_TEMPERROR, .reason = DMARC_R_POLICY_LOOKUP, .detail = "_dmarc.example.com: timed out" },
 { .name = "policy lookup fails below a record", .rule = "5.3.6: the name could be the organizational domain", .from = "x@a.b.example.com", .zone = SERVFAIL("_dmarc.b.example.com") AT("example.com", "p=reject"),
