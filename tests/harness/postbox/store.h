@@ -16,7 +16,7 @@
  *              survives a SIGKILL. The layout is Maildir++ (store_maildir.h).
  * DIAGNOSTICS  enum store_status.
  * BUGS         MT: every function may be called by any thread; one lock an account, never two at
- *              once, none held on return. Reading a message from disk happens outside the lock.
+ *              once, none held on return. A new message goes to disk outside the lock.
  */
 #ifndef POSTBOX_STORE_H
 #define POSTBOX_STORE_H
@@ -177,7 +177,8 @@ enum store_status store_move(struct arena *a, struct store_folder *from, const u
 
 enum store_change { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE };
 
-/* Of all messages in uids (rising) or of none. Messages that are gone are left out. */
+/* Messages that are gone are left out. STORE_FAILED: those before the one that failed have changed.
+ */
 enum store_status store_change_flags(struct store_folder *f, const uint32_t *uids, size_t count,
     enum store_change change, uint32_t flags);
 
