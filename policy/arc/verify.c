@@ -134,7 +134,7 @@ check_message_signature(struct arc_verifier *v, const struct arc_signature *s)
 	return why;
 }
 
-/* RFC 8617 5.1.1.1: all sets up to this one, oldest first, each as AAR, AMS, AS; always relaxed. */
+/* RFC 8617 5.1.1: all sets up to this one, oldest first, each as AAR, AMS, AS; always relaxed. */
 static const char *
 check_seal(struct arc_verifier *v, uint32_t instance)
 {

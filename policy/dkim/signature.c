@@ -89,7 +89,8 @@ show(struct arena *a, struct slice value, struct dkim_signature *s)
 	v->body_length = s->tags.length_limited ? s->tags.length : 0;
 }
 
-/* RFC 6376 3.5: the domain of i= MUST be d= or a subdomain of it. RFC 8616 4: as A-labels. */
+/* RFC 6376 3.5, 3.10, 3.11: the domain of i= MUST be d= or a subdomain of it. RFC 8616 4: as
+ * A-labels. */
 static enum dkim_reason
 judge_identity(struct arena *a, struct dkim_signature *s, const char **detail)
 {

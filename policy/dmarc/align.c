@@ -147,7 +147,7 @@ compare(struct dmarc_evaluation *e, struct dmarc_alignment *al)
 	switch (e->options->discovery) {
 	case DMARC_TREEWALK:
 		return compare_by_walk(e, al);
-	case DMARC_PSL: /* RFC 7489 3.1 */
+	case DMARC_PSL: /* RFC 7489 3.1.1, 3.1.2 */
 		al->organizational_domain = dmarc_psl_organization(e->options->psl, al->domain);
 		return slice_equal(al->organizational_domain, e->out->organizational_domain)
 		    ? ALIGNED_YES

@@ -48,7 +48,7 @@ try_key(struct arena *a, const struct crypto *c, const struct sig_key *k,
 			out->reason = SIG_KEY_MISMATCH;
 			what = "tag t=s, but i= is below d=";
 		} else if (public_key_type(k->key) == KEY_RSA && out->key_bits < min_bits) {
-			/* RFC 8301 3.2 */
+			/* RFC 6376 3.3.3, RFC 8301 3.2 */
 			out->reason = SIG_KEY_SHORT;
 			what = arena_printf(
 			    a, "RSA key of %u bits, at least %u", out->key_bits, min_bits);

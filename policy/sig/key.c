@@ -224,7 +224,7 @@ sig_key_name(struct arena *a, struct slice selector, struct slice domain)
 
 	strbuf_init(&b, a, 2 * LIMIT_DOMAIN_BYTES + sizeof("._domainkey."));
 	strbuf_add(&b, selector);
-	strbuf_str(&b, "._domainkey."); /* RFC 6376 3.6.2.1 */
+	strbuf_str(&b, "._domainkey."); /* RFC 6376 3.1, 3.6.2.1 */
 	strbuf_add(&b, domain);
 	return strbuf_slice(&b);
 }

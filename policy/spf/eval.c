@@ -198,7 +198,7 @@ walk_terms(struct spf_run *run)
 	}
 }
 
-/* ---- exp=, RFC 7208 6.2 ---- */
+/* ---- exp=, RFC 7208 6.2, 11.5.2 ---- */
 
 static bool
 is_printable(struct slice s)

@@ -53,7 +53,7 @@ has_client(const struct spf_run *run, const struct spf_term *t, const struct dns
 	return false;
 }
 
-/* ---- mechanisms, RFC 7208 section 5 ---- */
+/* ---- mechanisms, RFC 7208 5.1, 5.2, 5.3, 5.4, 5.5, 5.6, 5.7 ---- */
 
 static enum spf_step
 try_a(struct spf_run *run, const struct spf_term *t, struct slice written, struct slice name)

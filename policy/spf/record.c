@@ -17,7 +17,7 @@ enum argument {
 	ARGUMENT_IP6,
 };
 
-/* RFC 7208 section 12. */
+/* RFC 7208 4.6.3, 7.1, 12. */
 static const struct rule {
 	const char *name;
 	enum spf_mechanism mechanism;
@@ -364,7 +364,7 @@ spf_record_select(const struct dns_answer *answer, enum spf_reason *reason_r)
 	const struct spf_record *r = dns_answer_decoded(answer, &record_decoder, NULL);
 	struct slice text;
 
-	/* RFC 7208 4.5: none left is "none", several are "permerror" */
+	/* RFC 7208 3.2, 4.5: none left is "none", several are "permerror" */
 	if (r == NULL)
 		*reason_r = count_records(answer, &text) == 0 ? SPF_R_NO_RECORD : SPF_R_SEVERAL;
 	return r;

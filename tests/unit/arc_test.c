@@ -40,7 +40,7 @@ add(struct chain *c, const char *name, const char *value)
 	header_list_add(&c->header, c->world.arena, slice_str(name), slice_str(value));
 }
 
-/* The fields of a set that are there already, relaxed, each with CRLF (RFC 8617 5.1.1.1). */
+/* The fields of a set that are there already, relaxed, each with CRLF (RFC 8617 5.1.1). */
 static void
 add_sealed(struct chain *c, struct strbuf *b, uint32_t instance)
 {
@@ -126,11 +126,11 @@ static const struct row {
 	int oldest_pass;
 	const char *reason; /* begins so */
 } rows[] = {
-	{ "no chain", 0, 0, { NULL }, BODY, ARC_NONE, -1, "" },
-	{ "one set", 1, 0, { NULL }, BODY, ARC_PASS, 0, "" },
-	{ "three sets", 3, 0, { NULL }, BODY, ARC_PASS, 0, "" },
-	{ "fifty sets (4.2.1)", 50, 0, { NULL }, BODY, ARC_PASS, 0, "" },
-	{ "another body", 2, 0, { NULL }, "Hallo\r\n", ARC_FAIL, -1,
+	{ "no chain", 0, 0, { .cv = NULL }, BODY, ARC_NONE, -1, "" },
+	{ "one set", 1, 0, { .cv = NULL }, BODY, ARC_PASS, 0, "" },
+	{ "three sets", 3, 0, { .cv = NULL }, BODY, ARC_PASS, 0, "" },
+	{ "fifty sets (4.2.1)", 50, 0, { .cv = NULL }, BODY, ARC_PASS, 0, "" },
+	{ "another body", 2, 0, { .cv = NULL }, "Hallo\r\n", ARC_FAIL, -1,
 	    "ARC-Message-Signature 2: body hash did not verify" },
 	{ "first cv is not none (5.2 3C)", 1, 1, { .cv = "pass" }, BODY, ARC_FAIL, -1,
 	    "ARC-Seal 1: cv=pass where none belongs" },

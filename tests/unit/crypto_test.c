@@ -177,7 +177,7 @@ rsa_keys(void **state)
 	test_key_free(&k);
 }
 
-/* RFC 8463 4.2: the 32 bytes, without ASN.1. */
+/* RFC 8463 4.1, 4.2: the 32 bytes, without ASN.1. */
 static void
 ed25519_keys(void **state)
 {

@@ -231,7 +231,7 @@ any_octet_counts(void **state)
 	arena_free(&a);
 }
 
-/* ---- the examples of the RFCs ---- */
+/* ---- RFC 6376 A.2, A.3, RFC 8463 A.3 ---- */
 
 static const char rfc6376_a2[] = "DKIM-Signature: v=1; a=rsa-sha256; s=brisbane; d=example.com;\r\n"
 				 "      c=simple/simple; q=dns/txt; i=joe@football.example.com;\r\n"

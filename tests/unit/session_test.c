@@ -26,6 +26,8 @@ struct recorder {
 	const char *refuse; /* calls beginning so fail */
 };
 
+static int record(struct recorder *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 static int
 record(struct recorder *r, const char *fmt, ...)
 {

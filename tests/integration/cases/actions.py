@@ -24,18 +24,63 @@ from .common import (
 )
 
 
+# RFC 7208 2.6.1 to 2.6.7 define the results, 8.1 to 8.7 what follows from them: with us nothing by itself.
+SPF_RESULTS = [
+    ("none", "none.example", "RFC 7208 2.6.1, 8.1"),
+    ("neutral", "neutral.example", "RFC 7208 2.6.2, 8.2"),
+    ("pass", "evil.example", "RFC 7208 2.6.3, 8.3"),
+    ("fail", "bank.example", "RFC 7208 2.6.4, 8.4"),
+    ("fail", "exp.example", "RFC 7208 8.4"),
+    ("softfail", "softfail.example", "RFC 7208 2.6.5, 8.5"),
+    ("temperror", "temperror.example", "RFC 7208 2.6.6, 8.6"),
+    ("permerror", "permerror.example", "RFC 7208 2.6.7, 8.7"),
+]
+
+
+def spf_results(lab):
+    """Each result of SPF is written (RFC 7208 9.2); none refuses mail alone (RFC 9989 7.1)"""
+    for result, domain, rule in SPF_RESULTS:
+        raw = message("a@none.example", "SPF", "x\r\n")
+        reply, arrival = send(lab, EVIL, f"a@{domain}", raw)
+        code(reply, "250")
+        field = results(arrival)
+        expect(f"spf={result}" in field, f"spf={result} for {domain} ({rule})", field)
+    lab.assayd.configure({"on_spf_fail": "reject"})
+    contains(lab.assayd.reload(), "reloaded")
+    raw = message("a@none.example", "SPF", "x\r\n")
+    reply, _ = send(lab, EVIL, "a@exp.example", raw)
+    code(reply, "550 5.7.23")  # RFC 7372 3.2
+
+
+def several_signatures(lab):
+    """A broken signature beside a good one does no harm (RFC 6376 4.2, 6.1, 6.2, 6.3)"""
+    raw = genuine(lab)
+    broken = lab.keys["ed25519"].sign(message("news@bank.example", "Other", "other\r\n"))
+    field = broken[: broken.index(b"\r\nFrom:") + 2]
+    reply, arrival = send(lab, RELAY, "news@bank.example", field + raw)
+    code(reply, "250")
+    contains(results(arrival), "dkim=fail", "dkim=pass", "dmarc=pass")
+
+
+def spf_alone(lab):
+    """No signature at all: an aligned SPF pass is enough (RFC 9989 4.4.2, 5.3.2, 5.3.3, 5.3.5, 9.2)"""
+    reply, arrival = send(lab, BANK, "news@bank.example", message("a@bank.example", "x", "x\r\n"))
+    code(reply, "250")
+    contains(results(arrival), "spf=pass", "dkim=none", "dmarc=pass")
+
+
 def accept(lab):
-    """SPF and two kinds of DKIM pass, aligned"""
+    """SPF and two kinds of DKIM pass, aligned (RFC 8601 2.3, 2.4)"""
     raw = lab.keys["ed25519"].sign(genuine(lab))
     arrival = passes(lab, raw=raw)
     field = results(arrival)
     contains(field, "spf=pass", "smtp.mailfrom=", "header.d=bank.example", "header.s=rsa1")
-    contains(field, "header.s=ed1", "header.a=ed25519-sha256", "header.from=bank.example")
+    contains(field, "header.s=ed1", "header.a=ed25519-sha256", "header.from=bank.example", "policy.dmarc=reject")
     same(field.count("dkim=pass"), 2, "number of dkim=pass")
 
 
 def reject(lab):
-    """The classic forgery: 550 5.7.26, and the whole reason in one line"""
+    """The classic forgery: 550 5.7.26 (RFC 7372 3.4, RFC 9989 5.4), and the whole reason in one line"""
     reply, arrival = send(lab, EVIL, "attacker@evil.example", forgery())
     code(reply, "550 5.7.26")
     one_line(reply)
@@ -48,7 +93,7 @@ def reject(lab):
 
 
 def forwarded(lab):
-    """SPF fails at a forwarder, the aligned signature survives"""
+    """SPF fails at a forwarder, the aligned signature survives (RFC 9989 4.4.1, 5.3.4)"""
     reply, arrival = send(lab, RELAY, "news@bank.example", genuine(lab))
     code(reply, "250")
     contains(results(arrival), "spf=fail", "dkim=pass", "dmarc=pass")
@@ -120,7 +165,8 @@ def nonexistent_subdomain(lab):
 
 
 def authors(lab):
-    """Several From fields, several author domains, none, and one that can't be read: refused"""
+    """Several From fields, several author domains, none, and one that can't be read: refused
+    (RFC 9989 5.3.1, RFC 7489 6.6.1, RFC 6376 8.15)"""
     two_fields = message("a@friend.example", "x", "x\r\n", ["From: b@bank.example"])
     two_domains = message("a@friend.example, b@bank.example", "x", "x\r\n")
     none = b"Subject: no author\r\n\r\nx\r\n"
@@ -198,6 +244,9 @@ def trusted_network(lab):
 
 
 CASES = [
+    spf_results,
+    several_signatures,
+    spf_alone,
     accept,
     reject,
     forwarded,

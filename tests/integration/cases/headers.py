@@ -57,7 +57,8 @@ def inserted_blank(lab):
 
 
 def forged_results(lab):
-    """Of several Authentication-Results those in our name go, whatever their form; others stay"""
+    """Of several Authentication-Results those in our name go, whatever their form; others stay
+    (RFC 8601 5, 7.1, 2.6)"""
     ours = [
         f"Authentication-Results: {OUR_NAME}; dmarc=pass header.from=forged1.example",
         f"Authentication-Results: {OUR_NAME.upper()} 1; spf=pass smtp.mailfrom=forged2.example",
@@ -82,7 +83,7 @@ def forged_results(lab):
 
 
 def injection(lab):
-    """Nothing that a sender says can put a line of its own into our field or reply"""
+    """Nothing that a sender says can put a line of its own into our field or reply (RFC 8601 7.8)"""
     sender = '"a;dmarc=pass b\\"c"@evil.example'
     raw = message('"x; dkim=pass" <a@evil.example>', "x", "x\r\n")
     reply, arrival = send(lab, EVIL, sender, raw)

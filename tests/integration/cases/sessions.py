@@ -87,7 +87,7 @@ def eight_bit(lab):
 
 
 def smtputf8(lab):
-    """SMTPUTF8: an author and an envelope in other letters; names become A-labels (RFC 8616)"""
+    """SMTPUTF8: an author and an envelope in other letters; names become A-labels (RFC 8616 5, 6)"""
     raw = message("Jürgen <jürgen@bücher.example>", "Grüße", "Hallö\r\n")
     raw = lab.keys["xn--bcher-kva.example"].sign(raw)
     ip, name = ("192.0.2.81", "mail.xn--bcher-kva.example")
