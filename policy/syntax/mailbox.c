@@ -311,12 +311,13 @@ flush_words(struct reader *r)
 {
 	if (r->addresses == 0 && r->words.count > 0) {
 		/* "Acme, Inc. <a@acme.example>" wants quotes, and shows nobody another domain. */
-		if (r->in_angle)
+		if (r->in_angle) {
 			malformed(r->out, "has a name without an address");
-		else
+			add_mailbox(r, arena_copy(r->arena, strbuf_slice(&r->words.text)),
+			    slice_of(NULL, 0));
+		} else {
 			r->bare_name = true;
-		add_mailbox(
-		    r, arena_copy(r->arena, strbuf_slice(&r->words.text)), slice_of(NULL, 0));
+		}
 		r->addresses++;
 	}
 	words_start(r);
@@ -372,6 +373,16 @@ on_semicolon(struct reader *r)
 	r->after_group = in_group;
 }
 
+/* "[Acme]": nothing in it that another reader would take for a quote, a comment or an address. */
+static bool
+is_plain(struct slice literal)
+{
+	for (size_t i = 0; i < literal.len; i++)
+		if (slice_find(SLICE("\"(),:;<>@\\"), literal.p[i]) != SLICE_NONE)
+			return false;
+	return true;
+}
+
 static void
 on_other(struct reader *r)
 {
@@ -380,10 +391,9 @@ on_other(struct reader *r)
 	if (atom.len > 0) {
 		words_add(r, atom, false);
 	} else if (lex_peek(&r->lex) == '[') {
-		bool in_name = !r->in_angle && r->addresses == 0 && !r->after_group;
+		bool plain = is_plain(lex_literal(&r->lex));
 
-		(void)lex_literal(&r->lex);
-		if (in_name)
+		if (plain && !r->in_angle && r->addresses == 0 && !r->after_group)
 			odd(r->out, "has a \"[\" in a display name");
 		else
 			malformed(r->out, "has a \"[\" out of place");
