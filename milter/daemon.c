@@ -174,9 +174,12 @@ reload(struct server *d)
 		log_line(LOG_LEVEL_ERROR, "reload failed, the old configuration stays");
 		free(error);
 	} else {
-		log_line(LOG_LEVEL_INFO, "reloaded %s, dns cache %s", d->options->conf_file,
-		    service_same_resolver(old, next) ? "kept" : "new");
+		bool kept = service_same_resolver(old, next);
+
+		/* First done, then said: who reads the line may count on it. */
 		service_slot_set(&d->slot, next);
+		log_line(LOG_LEVEL_INFO, "reloaded %s, dns cache %s", d->options->conf_file,
+		    kept ? "kept" : "new");
 	}
 	service_unref(&old);
 }

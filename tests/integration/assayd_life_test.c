@@ -15,6 +15,22 @@
 
 #define CLIENTS 16
 
+/* Nothing answers the envelope (all replies are waived), so only the counters tell that every
+ * session has begun, and with which configuration. */
+static void
+wait_for_messages(struct rig *g)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "messages_open=%d ", CLIENTS);
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(kill(g->assayd.pid, SIGUSR1), 0);
+		if (child_logged(&g->assayd, text, 1, 50))
+			return;
+	}
+	fail_msg("not all %d messages have begun", CLIENTS);
+}
+
 static void
 test_reload_keeps_sessions(void **state)
 {
@@ -27,6 +43,7 @@ test_reload_keeps_sessions(void **state)
 		open_client(&c[i], &g, 6, "198.51.100.5");
 		send_envelope_and_header(&c[i], "<x@evil.example>", fields);
 	}
+	wait_for_messages(&g);
 	rig_write_conf(&g, "on_policy_reject = quarantine\n");
 	for (size_t i = 1; i <= 5; i++) {
 		assert_int_equal(kill(g.assayd.pid, SIGHUP), 0);

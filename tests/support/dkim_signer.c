@@ -89,8 +89,11 @@ test_key_bare(struct arena *a, const struct test_key *k)
 	unsigned char raw[32], *der = NULL;
 	size_t len = sizeof(raw);
 
-	if (k->rsa)
-		return take_der(a, der, i2d_PublicKey(k->pkey, &der));
+	if (k->rsa) {
+		int der_len = i2d_PublicKey(k->pkey, &der); /* before der is read: it is set here */
+
+		return take_der(a, der, der_len);
+	}
 	if (EVP_PKEY_get_raw_public_key(k->pkey, raw, &len) != 1)
 		fail_msg("can't read a public key");
 	return arena_copy(a, slice_of((const char *)raw, len));
