@@ -22,7 +22,8 @@ put(char *out, const char *from, const char *to)
 static char *
 put_relaxed_value(char *out, struct slice value)
 {
-	const char *p = value.p, *end = value.p + value.len;
+	/* An empty slice may have no pointer at all, to which C adds nothing, not even 0. */
+	const char *p = value.len > 0 ? value.p : "", *end = p + value.len;
 	bool blank = false, started = false;
 
 	while (p < end) {

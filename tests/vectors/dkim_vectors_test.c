@@ -291,10 +291,11 @@ signed_text(struct arena *a, const struct test_message *m, size_t own)
 	strbuf_init(&without, a, TEXT_MAX);
 	selected = sig_fields_select(fields, names, count, own);
 	for (size_t i = 0; i < count; i++) {
-		const struct header_field *s = &m->header.fields[selected[i]];
+		const struct header_field *s;
 
 		if (selected[i] == SIG_NO_FIELD)
 			continue;
+		s = &m->header.fields[selected[i]];
 		collect(&out, room, sig_canon_field(canon, s->name, s->value, room));
 		strbuf_str(&out, "\r\n");
 	}
