@@ -26,6 +26,7 @@
 #define POSTBOX_IMAP_LOGIN_MS	60000	/* before authentication; ours; -> BYE */
 #define POSTBOX_IMAP_MS		1800000	/* RFC 3501 5.4: at least 30 minutes; -> BYE */
 #define POSTBOX_WRITE_MS	60000	/* a peer that reads nothing; ours; -> closed */
+#define POSTBOX_RELAY_MS	120000	/* one domain of one message; ours; -> bounced */
 #define POSTBOX_CONNECT_MS	30000	/* to another server; ours; -> temporary failure */
 
 /* One connection's bytes */
@@ -39,6 +40,7 @@
 
 /* Mail */
 #define POSTBOX_MESSAGE_BYTES	(16 * 1024 * 1024)	/* one message; --message-size; -> 552, NO [TOOBIG] */
+#define POSTBOX_INCOMING_BYTES	(128 * 1024 * 1024)	/* all messages in DATA at once; ours; -> 452 */
 #define POSTBOX_STORE_BYTES	(256 * 1024 * 1024)	/* all mail of all users; --store-size; -> 452, NO [OVERQUOTA] */
 #define POSTBOX_FOLDER_MESSAGES	100000	/* in one folder; ours; -> 452, NO [OVERQUOTA] */
 #define POSTBOX_FOLDERS		256	/* of one user; ours; -> NO [LIMIT] */
