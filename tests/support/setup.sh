@@ -55,3 +55,9 @@ need_packages()
 		die "packages could not be installed (all of it in $log)"
 	}
 }
+
+# Is configure missing, older than what it is made from, or half cleaned away?
+configure_stale()
+{
+	[ ! -x configure ] || [ ! -f build-aux/install-sh ] || [ configure.ac -nt configure ]
+}
