@@ -26,7 +26,7 @@
 
 /* DNS */
 #define LIMIT_DNS_TIMEOUT_MS	5000	/* one lookup; -> tempfail */
-#define LIMIT_DNS_BUDGET_MS	20000	/* all waiting for one message; RFC 7208 4.6.4 asks >= 20 s; -> tempfail */
+#define LIMIT_DNS_BUDGET_MS	20000	/* waiting at MAIL FROM, again at the end; RFC 7208 4.6.4 asks >= 20 s; -> tempfail */
 #define LIMIT_DNS_LOOKUPS	300	/* lookups for one message, all methods; ours; -> tempfail */
 #define LIMIT_DNS_IN_FLIGHT	4096	/* queries under way, whole process; ours; -> tempfail */
 #define LIMIT_DNS_RECORDS	100	/* records kept of one answer; ours; rest dropped */
