@@ -28,6 +28,7 @@
 /* clang-format on */
 /* What happens to mail when the milter can't be asked. */
 enum milter_default { MILTER_DEFAULTS(ENUMTAB_NAME) };
+const char *milter_default_word(enum milter_default);
 
 struct listening { /* a row of --port and --print-ports */
 	const struct protocol *protocol;
@@ -104,11 +105,15 @@ bool connection_stopping(const struct connection *c);
  */
 struct server *server_new(
     struct arena *a, const struct server_options *options, const char **error_r);
-/* Accept until server_stop(); then wait POSTBOX_STOP_WAIT_MS for connections, and cut them off. */
-void server_run(struct server *server);
+/*
+ * Accept until server_stop(). Then nobody can read any more, POSTBOX_STOP_WAIT_MS later nobody can
+ * write. False: there are connections even then (one waits for another server); nothing may be
+ * freed, the program is to end by _exit(2).
+ */
+bool server_run(struct server *server);
 /* MT: any thread, and a signal handler. */
 void server_stop(struct server *server);
-/* After server_run(), or instead of it. *server becomes NULL. */
+/* After server_run() has said true, or instead of it. *server becomes NULL; NULL is accepted. */
 void server_free(struct server **server);
 
 #endif

@@ -189,6 +189,12 @@ stream_shutdown(struct stream *s)
 	(void)shutdown(s->fd, SHUT_RDWR);
 }
 
+void
+stream_shutdown_input(struct stream *s)
+{
+	(void)shutdown(s->fd, SHUT_RD);
+}
+
 /* ---- the socket, in the clear or not: one attempt, then what to wait for ---- */
 
 static enum tls_want

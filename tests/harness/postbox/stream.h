@@ -64,6 +64,8 @@ void stream_set_timeout(struct stream *s, uint32_t timeout_ms);
  * Cut the connection: reads end with EOF, writes fail. MT: any thread, while s is alive.
  */
 void stream_shutdown(struct stream *s);
+/* The same for reading only: an answer that is under way still goes out. */
+void stream_shutdown_input(struct stream *s);
 
 /* ---- reading ---- */
 
