@@ -65,7 +65,7 @@ read_zone(struct check *c, struct slice *text_r)
 	if (f == NULL)
 		return strerror(errno);
 	strbuf_init(&text, c->arena, ZONE_MAX_BYTES);
-	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+	while (!text.truncated && (n = fread(chunk, 1, sizeof(chunk), f)) > 0)
 		strbuf_add(&text, slice_of(chunk, n));
 	if (ferror(f))
 		error = "can't be read to its end";

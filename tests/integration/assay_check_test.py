@@ -148,6 +148,7 @@ def check_misuse(zone, folder):
         ("message that is not there", ["--dns", zone, os.path.join(folder, "none.eml")], 65, "none.eml"),
         ("message that is a folder", ["--dns", zone, folder], 65, folder),
         ("zone that is not there", ["--dns", os.path.join(folder, "none.zone")], 65, "none.zone"),
+        ("zone without end", ["--dns", "/dev/zero"], 65, "larger"),
         ("zone with a fault", ["--dns", bad_zone], 65, "2"),
         ("configuration that is not there", ["--config", os.path.join(folder, "none.conf")], 65, "none.conf"),
         ("configuration with a fault", ["--config", bad_conf, "--dns", zone], 65, "no_such_setting"),
