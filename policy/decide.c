@@ -165,7 +165,9 @@ find_forwarder(const struct decision *d)
 		for (size_t j = 0; j < v->dkim.count; j++) {
 			const struct dkim_signature_verdict *s = &v->dkim.signatures[j];
 
-			if (s->result == DKIM_PASS && domain_covers(domain, s->domain))
+			/* Behind the end that l= sets stands anybody's text (RFC 6376 8.2). */
+			if (s->result == DKIM_PASS && !s->body_length_limited &&
+			    domain_covers(domain, s->domain))
 				return arena_printf(d->arena, "DKIM of %s",
 				    arena_printable(d->arena, s->domain, 100));
 		}

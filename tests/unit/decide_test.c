@@ -15,7 +15,7 @@ struct found { /* a verdict in a few words */
 	const char *spf_domain;
 	const char *dkim_pass; /* d= of a passing signature, or NULL */
 	const char *client;
-	bool test_mode, list, iprev_fail;
+	bool test_mode, list, iprev_fail, l_tag;
 };
 
 struct rules { /* what differs from the defaults */
@@ -103,6 +103,11 @@ static const struct row {
 		.client = "192.0.2.1" },
 	    { .forwarder_domain = "f.example" }, ACTION_ACCEPT, CAUSE_NONE, NULL,
 	    "trusted_forwarder ", DMARC_P_NONE },
+	{ "a forwarder's signature with l=: the rest is anybody's (RFC 6376 8.2)",
+	    { DMARC_FAIL, DMARC_P_REJECT, SPF_NONE, "x.example", "f.example", .client = "192.0.2.1",
+		.l_tag = true },
+	    { .forwarder_domain = "f.example" }, ACTION_REJECT, CAUSE_DMARC, "550 5.7.26 ", "",
+	    DMARC_P_REJECT },
 	{ "a forwarder that only claims its name",
 	    { DMARC_FAIL, DMARC_P_REJECT, SPF_FAIL, "f.example", NULL, .client = "192.0.2.1" },
 	    { .forwarder_domain = "f.example" }, ACTION_REJECT, CAUSE_DMARC, "550 5.7.26 ", "",
@@ -183,7 +188,8 @@ make_verdict(const struct found *f, struct verdict *v)
 	if (f->dkim_pass != NULL) {
 		signature = (struct dkim_signature_verdict){ .result = DKIM_PASS,
 			.domain = slice_str(f->dkim_pass),
-			.selector = SLICE("s") };
+			.selector = SLICE("s"),
+			.body_length_limited = f->l_tag };
 		v->dkim.signatures = &signature;
 		v->dkim.count = 1;
 	}
