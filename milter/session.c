@@ -219,9 +219,11 @@ session_header(struct session *s, const struct mta *mta, const char *name, const
 enum answer
 session_end_of_headers(struct session *s, const struct mta *mta)
 {
+	struct evaluation *ev = s->message.evaluation;
+
 	(void)mta;
-	if (s->message.evaluation != NULL)
-		evaluation_end_of_headers(s->message.evaluation);
+	if (ev != NULL && !evaluation_so_far(ev)->has_message)
+		evaluation_end_of_headers(ev);
 	return ANSWER_CONTINUE;
 }
 
@@ -296,6 +298,8 @@ finish_evaluated(struct session *s, const struct mta *mta, struct slice queue_id
 	struct disposition d = { 0 };
 	const struct verdict *v;
 
+	/* libmilter lets an MTA leave it out; without it there would be SPF only, and no DMARC. */
+	(void)session_end_of_headers(s, mta);
 	/* Keys and policies may take as long as the DNS budget. */
 	(void)mta->calls->progress(mta->ctx);
 	v = evaluation_finish(s->message.evaluation);

@@ -505,6 +505,29 @@ test_callbacks_out_of_order(void **state)
 	rig_close(&g);
 }
 
+/* libmilter takes end of message behind RCPT or a field: that is no way around DMARC. */
+static void
+test_no_end_of_headers(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_open(&g, CONF_QUARANTINE_HOLD, true);
+	rig_connect(&g, "198.51.100.5");
+	(void)session_mail(g.session, &g.mta, "<x@evil.example>");
+	(void)session_header(g.session, &g.mta, "From", " a@reject.example");
+	assert_int_equal(session_end_of_message(g.session, &g.mta), ANSWER_REJECT);
+	(void)session_mail(g.session, &g.mta, "<x@evil.example>");
+	assert_int_equal(session_end_of_message(g.session, &g.mta), ANSWER_REJECT);
+	/* Said twice, it counts once; the sanitizers would tell. */
+	(void)session_mail(g.session, &g.mta, "<x@evil.example>");
+	(void)session_header(g.session, &g.mta, "From", " a@reject.example");
+	(void)session_end_of_headers(g.session, &g.mta);
+	(void)session_end_of_headers(g.session, &g.mta);
+	assert_int_equal(session_end_of_message(g.session, &g.mta), ANSWER_REJECT);
+	rig_close(&g);
+}
+
 /* ---- limits ---- */
 
 static void
@@ -710,6 +733,7 @@ main(void)
 		cmocka_unit_test(test_authentication_is_asked_for_each_message),
 		cmocka_unit_test(test_abort_anywhere),
 		cmocka_unit_test(test_callbacks_out_of_order),
+		cmocka_unit_test(test_no_end_of_headers),
 		cmocka_unit_test(test_too_many_fields),
 		cmocka_unit_test(test_too_many_forged_fields),
 		cmocka_unit_test(test_memory_is_bounded),
