@@ -301,7 +301,9 @@ flight_done(struct dns_request *request, struct dns_answer *answer)
 		r->tempfails++;
 	(void)pthread_mutex_lock(&s->lock);
 	*flight_slot(s, f->hash, request->name, request->type) = f->next_in_bucket;
-	if (answer->reason != DNS_R_CLOSING)
+	/* What is our own trouble says nothing about the name: a flood must not spoil it for
+	 * others. */
+	if (answer->reason != DNS_R_CLOSING && answer->reason != DNS_R_BUSY)
 		cache_put(s, f, answer);
 	f->answer = answer;
 	r->in_flight--;

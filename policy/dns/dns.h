@@ -49,6 +49,7 @@ enum dns_type {
 	X(DNS_R_MALFORMED, "malformed answer") \
 	X(DNS_R_BUDGET,    "time budget of the message used up") \
 	X(DNS_R_TOO_MANY,  "too many lookups for one message") \
+	X(DNS_R_BUSY,      "too many queries under way")		/* ours, not the name's: never cached */ \
 	X(DNS_R_CLOSING,   "resolver is shutting down")
 
 #define DNS_SECURITIES(X) \
@@ -134,7 +135,8 @@ void lookups_fini(struct lookups **l);
 
 /*
  * Ask, waiting at most what the limits leave. name: any case, one final dot tolerated, copied.
- * Never NULL; valid until lookups_fini(). The same question gets the same answer again at no cost.
+ * Never NULL; valid until lookups_fini(), one with DNS_R_BUDGET until lookups_next_phase(): then
+ * it is asked again. The same question gets the same answer again at no cost.
  * MT: one thread at a time for one struct lookups.
  */
 const struct dns_answer *lookups_ask(struct lookups *l, struct slice name, enum dns_type type)

@@ -98,17 +98,28 @@ begin(struct lookups *l, size_t i)
 	entry->cached = entry->answer != NULL;
 }
 
+/* Had an earlier phase no time for it? A prefetch then was not even started. */
+static bool
+was_without_time(const struct lookups *l, size_t i)
+{
+	const struct dns_answer *answer = l->log[i].answer;
+
+	if (i >= l->phase_start)
+		return false;
+	return answer == NULL ? l->seats[i].flight == NULL : answer->reason == DNS_R_BUDGET;
+}
+
 /*
  * What an earlier phase had no time for is asked again: else a slow zone of the sender's, that
- * names
- * "_dmarc" of its victim in an SPF record, would decide that the victim's policy can't be had.
+ * names "_dmarc" of its victim in an SPF record, would decide that the victim's policy can't be
+ * had.
  */
 static void
 begin_again(struct lookups *l, size_t i)
 {
 	struct lookup *entry = &l->log[i];
 
-	if (i >= l->phase_start || entry->answer == NULL || entry->answer->reason != DNS_R_BUDGET)
+	if (!was_without_time(l, i))
 		return;
 	dns_answer_unref(&entry->answer);
 	begin(l, i);

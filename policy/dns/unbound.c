@@ -303,7 +303,7 @@ unbound_start(struct dns_backend *backend, struct dns_request *request)
 	bool closing;
 
 	if (u->open >= LIMIT_DNS_IN_FLIGHT) {
-		struct dns_answer draft = tempfail(DNS_R_SERVFAIL, "too many queries under way");
+		struct dns_answer draft = tempfail(DNS_R_BUSY, NULL);
 
 		request->done(request, dns_answer_make(&draft, request->type));
 		return;

@@ -340,6 +340,36 @@ cache_off(void **state)
 	resolver_free(&r);
 }
 
+/* A failure of the name's is remembered; one of our own (too much under way) is not. */
+static void
+cache_failures(void **state)
+{
+	static const struct {
+		enum dns_reason reason;
+		bool kept;
+	} rows[] = {
+		{ DNS_R_SERVFAIL, true },
+		{ DNS_R_TIMEOUT, true },
+		{ DNS_R_BOGUS, true },
+		{ DNS_R_BUSY, false },
+		{ DNS_R_CLOSING, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fake *f = fake_new(false);
+		struct resolver *r = fake_resolver(f, 0);
+
+		f->draft = (struct dns_answer){ .status = DNS_TEMPFAIL, .reason = rows[i].reason };
+		(void)ask_once(r, "a.example", DNS_TEMPFAIL);
+		if (ask_once(r, "a.example", DNS_TEMPFAIL) != rows[i].kept)
+			fail_msg("%s: got %s, want %s (RFC 2308 7)",
+			    dns_reason_text(rows[i].reason), rows[i].kept ? "forgotten" : "kept",
+			    rows[i].kept ? "kept" : "forgotten");
+		resolver_free(&r);
+	}
+}
+
 /* ---- flights ---- */
 
 static void *
@@ -540,6 +570,63 @@ too_many(void **state)
 	message_close(&m);
 }
 
+/* What phase one has used up is there again in phase two, and what it had no time for is asked. */
+static void
+next_phase_time(void **state)
+{
+	static const struct lookups_limits limits = { 50, 80, 300 };
+	struct message m;
+
+	(void)state;
+	message_open(&m, true, &limits);
+	assert_fails(&m, "one.example", DNS_R_TIMEOUT, 50);
+	assert_fails(&m, "two.example", DNS_R_BUDGET, 30);
+	assert_fails(&m, "three.example", DNS_R_BUDGET, 0);
+	lookups_prefetch(m.lookups, SLICE("four.example"), DNS_A);
+	assert_int_equal(m.fake->asked, 2); /* neither three nor four */
+
+	lookups_next_phase(m.lookups);
+	assert_fails(&m, "one.example", DNS_R_TIMEOUT, 0); /* its own time was up: it stays */
+	assert_fails(&m, "two.example", DNS_R_TIMEOUT, 50);
+	assert_int_equal(m.fake->asked, 2); /* the old flight was joined */
+	assert_fails(&m, "five.example", DNS_R_BUDGET, 30);
+	assert_fails(&m, "five.example", DNS_R_BUDGET, 0); /* no new phase, no new try */
+
+	lookups_next_phase(m.lookups);
+	fake_release(m.fake);
+	m.fake->hold = false;
+	assert_int_equal(lookups_ask(m.lookups, SLICE("three.example"), DNS_A)->status, DNS_OK);
+	/* A prefetch that was never started. */
+	assert_int_equal(lookups_ask(m.lookups, SLICE("four.example"), DNS_A)->status, DNS_OK);
+	assert_int_equal(lookups_ask(m.lookups, SLICE("five.example"), DNS_A)->status, DNS_OK);
+	message_close(&m);
+}
+
+static void
+next_phase_count(void **state)
+{
+	static const struct lookups_limits limits = { 50, 20000, 2 };
+	struct message m;
+	size_t n;
+
+	(void)state;
+	message_open(&m, false, &limits);
+	lookups_prefetch(m.lookups, SLICE("one.example"), DNS_A);
+	lookups_prefetch(m.lookups, SLICE("two.example"), DNS_A);
+	assert_fails(&m, "three.example", DNS_R_TOO_MANY, 0);
+
+	lookups_next_phase(m.lookups);
+	/* An answer of phase one costs nothing in phase two. */
+	assert_int_equal(lookups_ask(m.lookups, SLICE("one.example"), DNS_A)->status, DNS_OK);
+	assert_int_equal(lookups_ask(m.lookups, SLICE("three.example"), DNS_A)->status, DNS_OK);
+	assert_int_equal(lookups_ask(m.lookups, SLICE("four.example"), DNS_A)->status, DNS_OK);
+	assert_fails(&m, "five.example", DNS_R_TOO_MANY, 0);
+	(void)lookups_log(m.lookups, &n);
+	assert_int_equal(n, 4);
+	assert_int_equal(m.fake->asked, 4);
+	message_close(&m);
+}
+
 static void
 story(void **state)
 {
@@ -594,12 +681,15 @@ main(void)
 		cmocka_unit_test(cache_bound),
 		cmocka_unit_test(cache_small),
 		cmocka_unit_test(cache_off),
+		cmocka_unit_test(cache_failures),
 		cmocka_unit_test(single_flight),
 		cmocka_unit_test(many_messages_at_once),
 		cmocka_unit_test(deadline),
 		cmocka_unit_test(late_answer),
 		cmocka_unit_test(budget),
 		cmocka_unit_test(too_many),
+		cmocka_unit_test(next_phase_time),
+		cmocka_unit_test(next_phase_count),
 		cmocka_unit_test(story),
 		cmocka_unit_test(closing),
 	};
