@@ -91,13 +91,16 @@ decide_author(const struct decision *d)
 		text = arena_printf(d->arena, "the From field names %zu author domains: %s and %s",
 		    author->domain_count, arena_printable(d->arena, author->domains[0], 100),
 		    arena_printable(d->arena, author->domains[1], 100));
+	} else if (author->from_fields == 0) {
+		/* Before "malformed": what is missing counts as that, too. */
+		action = d->rules->on_no_author;
+		text = "the message has no From field";
 	} else if (author->malformed != NULL) {
 		action = d->rules->on_malformed_from;
 		text = arena_printf(d->arena, "the From field is malformed: %s", author->malformed);
 	} else if (author->domain_count == 0) {
 		action = d->rules->on_no_author;
-		text = author->from_fields == 0 ? "the message has no From field"
-						: "the From field names no domain";
+		text = "the From field names no domain";
 	} else {
 		return false;
 	}

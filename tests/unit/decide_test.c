@@ -301,7 +301,8 @@ author_faults(void **state)
 		    "550 5.7.1 the From field names 2 author domains: a.example and b.example" },
 		{ { .from_fields = 1, .domains = two, .domain_count = 1, .malformed = "no end" },
 		    "550 5.7.1 the From field is malformed: no end" },
-		{ { .from_fields = 0 }, "550 5.7.1 the message has no From field" },
+		{ { .from_fields = 0, .malformed = "is missing" },
+		    "550 5.7.1 the message has no From field" },
 		{ { .from_fields = 1 }, "550 5.7.1 the From field names no domain" },
 		{ { .from_fields = 1, .domains = two, .domain_count = 1 }, NULL },
 	};
