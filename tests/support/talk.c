@@ -92,7 +92,9 @@ talk_open(struct talk *t, const char *name, const struct talk_options *options)
 	t->bob = add_user(t, SLICE("bob"), SLICE("secret"));
 	(void)add_user(t, SLICE("carol"), SLICE("other one"));
 	t->connection.server = &t->server;
-	t->protocol = (struct protocol){ .name = "talk", .run = options->run };
+	t->protocol = (struct protocol){
+		.name = "talk", .submission = options->submission, .run = options->run
+	};
 	t->connection.protocol = &t->protocol;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	t->client_fd = fds[1];
@@ -100,6 +102,8 @@ talk_open(struct talk *t, const char *name, const struct talk_options *options)
 	t->connection.stream = stream_new(fds[0], TALK_WAIT_MS);
 	t->connection.arena = arena_new(POSTBOX_CONNECTION_MEMORY);
 	t->connection.scratch = arena_new(POSTBOX_CONNECTION_MEMORY);
+	if (options->configure != NULL)
+		options->configure(&t->server, &t->connection, options->ctx);
 }
 
 static void
@@ -219,6 +223,43 @@ expect_box(struct talk *t, struct slice text)
 		    state.messages);
 }
 
+static bool
+has_line(struct slice text, struct slice pattern)
+{
+	struct slice line;
+
+	while (slice_next(&text, '\n', &line)) {
+		if (line.len > 0 && line.p[line.len - 1] == '\r')
+			line.len--;
+		if (matches(line, pattern))
+			return true;
+	}
+	return false;
+}
+
+static void
+expect_text(struct talk *t, struct slice folder_pattern, bool want)
+{
+	size_t blank = slice_find(folder_pattern, ' ');
+	struct slice pattern = slice_from(folder_pattern, blank + 1);
+	struct store_message *messages;
+	const struct store_text *text = NULL;
+	struct store_folder *f;
+	size_t count;
+	uint64_t changes;
+
+	if (store_folder_open(t->bob, slice_sub(folder_pattern, 0, blank), &f) != STORE_OK ||
+	    store_list(t->arena, f, &messages, &count, &changes) != STORE_OK || count == 0 ||
+	    store_text_open(f, messages[count - 1].uid, &text) != STORE_OK)
+		fail_msg("%s, line %zu: no message in %.*s", t->name, t->line,
+		    SLICE_ARG(folder_pattern));
+	if (has_line(text->bytes, pattern) != want)
+		fail_msg("%s, line %zu: %s \"%.*s\" in:\n%.*s", t->name, t->line,
+		    want ? "no line" : "a line", SLICE_ARG(pattern), SLICE_ARG(text->bytes));
+	store_text_close(&text);
+	store_folder_close(&f);
+}
+
 static void
 say_often(struct talk *t, struct slice text)
 {
@@ -242,7 +283,7 @@ deliver(struct talk *t, struct slice text)
 static void
 talk_line(struct talk *t, struct slice line)
 {
-	if (slice_starts(line, SLICE("C: "))) {
+	if (slice_starts(line, SLICE("C: ")) || slice_equal(line, SLICE("C:"))) {
 		stream_write(t->client, slice_from(line, 3));
 		stream_write(t->client, SLICE("\r\n"));
 		(void)stream_flush(t->client);
@@ -259,6 +300,10 @@ talk_line(struct talk *t, struct slice line)
 		deliver(t, slice_from(line, 6));
 	} else if (slice_starts(line, SLICE("BOX: "))) {
 		expect_box(t, slice_from(line, 5));
+	} else if (slice_starts(line, SLICE("TEXT: "))) {
+		expect_text(t, slice_from(line, 6), true);
+	} else if (slice_starts(line, SLICE("NOTEXT: "))) {
+		expect_text(t, slice_from(line, 8), false);
 	} else if (slice_equal(line, SLICE("TLS"))) {
 		shake_hands(t);
 	} else if (slice_equal(line, SLICE("EOF"))) {

@@ -12,6 +12,8 @@
  *                  TLS             handshake now
  *                  MAIL: text      a message of text (escapes as above) arrives for bob
  *                  BOX: name n     bob's folder holds n messages
+ *                  TEXT: name p    a line of the newest message in bob's folder matches pattern p
+ *                  NOTEXT: name p  none does
  *                  EOF             the server has closed
  *                  SHUT            the client closes its side for writing
  */
@@ -25,6 +27,10 @@ struct talk_options {
 	bool allow_plain_auth;
 	size_t max_message_bytes; /* 0: that of limits.h */
 	uint32_t timeout_ms;	  /* of the server; 0: those of limits.h */
+	/* Whatever else the protocol wants set, before it runs; NULL: nothing. */
+	void (*configure)(struct server *server, struct connection *c, void *ctx);
+	void *ctx;
+	bool submission;
 };
 
 /* Fails the test with name, line, expectation and what came. */

@@ -307,6 +307,9 @@ deliver(struct smtp_session *s, struct arena *a, const struct smtp_message *m)
 
 		if (user == NULL || seen_before(s, i))
 			continue;
+		/* With what was added on the way it may have grown beyond the limit. */
+		if (arrival.bytes.len > s->c->server->options.max_message_bytes)
+			return "552 5.3.4 Error: message file too big";
 		refused = store_reply(store_deliver(user->account, folder, &arrival, NULL));
 		if (refused != NULL)
 			return refused;

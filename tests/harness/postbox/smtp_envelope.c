@@ -107,6 +107,8 @@ read_path(struct arena *a, struct slice rest, struct slice keyword, struct smtp_
 		return NULL; /* "<>": the caller knows whether it may be */
 	if (!read_local_part(a, local, &out->local_part))
 		return "Bad address syntax";
+	if (out->path.len > 2 && out->path.p[out->path.len - 2] == '@')
+		return "Bad domain"; /* "bob@" is no bare name */
 	if (out->domain.len == 0)
 		return NULL; /* a bare name; as before */
 	if (!domain_is_good(a, out->domain))
