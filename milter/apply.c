@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "milter/apply.h"
 
+#include "policy/base/limits.h"
 #include "policy/base/strbuf.h"
 
 /* A milter folds with LF alone (PITFALLS 13); stamp_write() folds as on the wire. */
@@ -36,8 +37,11 @@ apply_edits(struct arena *a, const struct mta *mta, const struct conf *conf,
 {
 	if (edits_remove(edits, mta) != 0)
 		return -1;
+	/* RFC 5322 2.1.1: a line has at most 998 bytes, and a domain owner's exp= may be in it. */
 	if (d->action == ACTION_QUARANTINE && conf->quarantine == CONF_QUARANTINE_HEADER &&
-	    mta->calls->insert_header(mta->ctx, 0, conf->quarantine_header, d->explanation) != 0)
+	    mta->calls->insert_header(mta->ctx, 0, conf->quarantine_header,
+		arena_str(a, slice_sub(slice_str(d->explanation), 0, LIMIT_AUTHRES_VALUE_BYTES))) !=
+		0)
 		return -1;
 	if (!slice_is_empty(authres) &&
 	    mta->calls->insert_header(

@@ -49,13 +49,19 @@ arc_verifier_new(struct arena *a, const struct crypto *c, struct lookups *l,
 		struct arc_set *set = &v->chain.sets[i - 1];
 		struct sig_tags *tags = &set->message->tags;
 
-		lookups_prefetch(l, set->seal->key_name, DNS_TXT);
+		/* A chain of slow names must not fill the resolver; most chains are shorter than
+		 * this. */
+		bool ahead = v->chain.count - i < LIMIT_ARC_PREFETCH;
+
+		if (ahead)
+			lookups_prefetch(l, set->seal->key_name, DNS_TXT);
 		/* Each l= is a digest of its own. Only the newest AMS decides; an older one with l=
 		 * is not looked at, so that fifty of them can't make us read the body fifty times.
 		 */
 		if (i < v->chain.count && tags->length_limited)
 			continue;
-		lookups_prefetch(l, set->message->key_name, DNS_TXT);
+		if (ahead)
+			lookups_prefetch(l, set->message->key_name, DNS_TXT);
 		set->message->body = sig_bodies_add(v->bodies, tags->body_canon, tags->length);
 		if (!set->message->canon_given)
 			set->message->body_relaxed = sig_bodies_add(

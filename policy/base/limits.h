@@ -58,6 +58,7 @@
 #define LIMIT_DKIM_RSA_BITS_MAX	8192	/* cost of one verification; ours; -> permerror */
 #define LIMIT_DKIM_KEY_RECORDS	4	/* TXT records tried at one selector; ours; rest ignored */
 #define LIMIT_DKIM_SKEW_S	300	/* t= in the future by no more; ours; -> permerror */
+#define LIMIT_ARC_PREFETCH	5	/* newest sets whose keys are fetched ahead; ours; rest in turn */
 #define LIMIT_ARC_SETS		50	/* RFC 8617 4.2.1; -> fail */
 
 /* DMARC */
