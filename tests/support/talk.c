@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include "policy/base/bug.h"
@@ -325,6 +326,7 @@ talk_run(const char *name, const struct talk_options *options, const char *scrip
 	bool begun = false;
 	struct talk t;
 
+	(void)signal(SIGPIPE, SIG_IGN); /* as in main.c */
 	talk_open(&t, name, options);
 	/* Keys cost time: only where they are wanted. */
 	if (strstr(script, "TLS\n") != NULL) {
