@@ -243,6 +243,7 @@ report(struct check *c, const struct verdict *v)
 	struct check_outcome outcome = {
 		.verdict = v, .disposition = &disposition, .note = find_note(c)
 	};
+	int rc;
 
 	decide(c->message_arena, &c->conf->decide, v, slice_of(NULL, 0), &disposition);
 	outcome.authentication_results = stamp_write(
@@ -253,9 +254,9 @@ report(struct check *c, const struct verdict *v)
 		if (status != 0)
 			return status;
 	}
-	if (!c->options.json)
-		check_print_text(c->message_arena, &outcome);
-	else if (check_print_json(c->message_arena, &outcome) != 0)
+	rc = c->options.json ? check_print_json(c->message_arena, &outcome)
+			     : check_print_text(c->message_arena, &outcome);
+	if (rc != 0)
 		return complain(EXIT_INTERNAL, "standard output", "can't be written");
 	return exit_status(disposition.action);
 }

@@ -17,7 +17,7 @@ struct check_outcome {
 /* One JSON object and a newline on stdout. 0, or -1 when memory or stdout fails. */
 int check_print_json(struct arena *a, const struct check_outcome *outcome);
 
-/* The same for a person. */
-void check_print_text(struct arena *a, const struct check_outcome *outcome);
+/* The same for a person. 0, or -1 when stdout fails. */
+int check_print_text(struct arena *a, const struct check_outcome *outcome);
 
 #endif

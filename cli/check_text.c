@@ -12,6 +12,12 @@ shown(struct arena *a, struct slice s)
 	return s.len == 0 ? "-" : arena_printable(a, s, SHOWN);
 }
 
+static const char *
+plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void
 print_decision(const struct check_outcome *o)
 {
@@ -30,8 +36,8 @@ print_decision(const struct check_outcome *o)
 static void
 print_spf(struct arena *a, const char *label, const struct spf_verdict *s)
 {
-	(void)printf("\n%-9s %s; %u lookups, %u void\n", label, explain_spf(a, s), s->lookups,
-	    s->void_lookups);
+	(void)printf("\n%-9s %s; %u lookup%s, %u void\n", label, explain_spf(a, s), s->lookups,
+	    plural(s->lookups), s->void_lookups);
 	if (s->record.len > 0)
 		(void)printf(
 		    "  record    %s: %s\n", shown(a, s->record_domain), shown(a, s->record));
@@ -58,7 +64,8 @@ print_dkim(struct arena *a, const struct dkim_verdict *dkim)
 			    (uintmax_t)s->body_length, (uintmax_t)s->body_bytes);
 	}
 	if (dkim->ignored > 0)
-		(void)printf("\ndkim      %zu more signatures were not read\n", dkim->ignored);
+		(void)printf("\ndkim      %zu more signature%s not read\n", dkim->ignored,
+		    dkim->ignored == 1 ? " was" : "s were");
 }
 
 static void
@@ -79,9 +86,21 @@ print_dmarc(struct arena *a, const struct verdict *v)
 {
 	const struct dmarc_verdict *d = &v->dmarc;
 
-	(void)printf("\ndmarc     %s: %s\n", dmarc_result_word(d->result), explain_dmarc(a, v));
-	(void)printf("  author    %s, organizational domain %s (%s)\n", shown(a, d->author_domain),
-	    shown(a, d->organizational_domain), dmarc_discovery_word(d->discovery));
+	/* What SPF and DKIM said stands above: only what DMARC adds to it. */
+	(void)printf("\ndmarc     %s", dmarc_result_word(d->result));
+	if (d->reason != DMARC_R_NONE)
+		(void)printf(": %s", dmarc_reason_text(d->reason));
+	if (d->detail.len > 0)
+		(void)printf(" (%s)", shown(a, d->detail));
+	(void)printf("\n");
+	if (d->author_domain.len > 0)
+		(void)printf("  author    %s, organizational domain %s (%s)\n",
+		    shown(a, d->author_domain), shown(a, d->organizational_domain),
+		    dmarc_discovery_word(d->discovery));
+	if (d->policy_tag[0] != '\0')
+		(void)printf("  policy    %s=%s of %s%s\n", d->policy_tag,
+		    dmarc_policy_word(d->requested_policy), shown(a, d->policy_domain),
+		    d->policy_test_mode ? ", lowered by test mode (t=y)" : "");
 	print_walk(a, d);
 	if (d->record != NULL)
 		(void)printf(
@@ -101,16 +120,17 @@ print_dmarc(struct arena *a, const struct verdict *v)
 static void
 print_lookups(struct arena *a, const struct verdict *v)
 {
-	(void)printf("\nDNS       %zu questions\n", v->lookup_count);
+	(void)printf("\nDNS       %zu question%s\n", v->lookup_count, plural(v->lookup_count));
 	for (size_t i = 0; i < v->lookup_count; i++) {
 		const struct lookup *l = &v->lookups[i];
 
 		if (l->answer == NULL)
 			continue;
-		(void)printf("  %-5s %s: %s%s%s, %zu records, ttl %u, %s\n", dns_type_word(l->type),
-		    shown(a, l->name), dns_status_word(l->answer->status),
+		(void)printf("  %-5s %s: %s%s%s, %zu record%s, ttl %u, %s\n",
+		    dns_type_word(l->type), shown(a, l->name), dns_status_word(l->answer->status),
 		    l->answer->reason != DNS_R_NONE ? ", " : "", dns_reason_text(l->answer->reason),
-		    l->answer->count, l->answer->ttl_s, dns_security_word(l->answer->security));
+		    l->answer->count, plural(l->answer->count), l->answer->ttl_s,
+		    dns_security_word(l->answer->security));
 	}
 }
 
@@ -128,27 +148,28 @@ print_field(struct slice body)
 	}
 }
 
-void
+int
 check_print_text(struct arena *a, const struct check_outcome *o)
 {
 	const struct verdict *v = o->verdict;
 
 	print_decision(o);
 	print_spf(a, "spf", &v->spf);
-	if (v->helo_checked)
+	if (v->helo_checked && v->spf_helo.domain.len > 0)
 		print_spf(a, "spf helo", &v->spf_helo);
 	if (v->has_message && v->limit_met == NULL) {
 		print_dkim(a, &v->dkim);
 		if (v->arc.result != ARC_NONE)
-			(void)printf("\narc       %s, %u sets%s%s\n",
+			(void)printf("\narc       %s, %u set%s%s%s\n",
 			    arc_result_word(v->arc.result), v->arc.instances,
-			    v->arc.reason.len > 0 ? ": " : "",
+			    plural(v->arc.instances), v->arc.reason.len > 0 ? ": " : "",
 			    v->arc.reason.len > 0 ? shown(a, v->arc.reason) : "");
 		print_dmarc(a, v);
 	}
 	if (v->iprev_checked)
-		(void)printf("\niprev     %s, name %s\n", iprev_result_word(v->iprev.result),
-		    shown(a, v->iprev.name));
+		(void)printf("\niprev     %s, %s\n", iprev_result_word(v->iprev.result),
+		    v->iprev.name.len > 0 ? shown(a, v->iprev.name) : "no name");
 	print_lookups(a, v);
 	print_field(o->authentication_results);
+	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : -1;
 }

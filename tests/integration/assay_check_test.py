@@ -158,6 +158,10 @@ def check_misuse(zone, folder):
         expect(f"{name}: status", run.returncode, status)
         expect(f"{name}: nothing on standard output", run.stdout, b"")
         expect(f"{name}: complaint", complaint in run.stderr.decode(), True)
+    for form in ([], ["--json"]):
+        with open("/dev/full", "wb") as full:
+            run = subprocess.run([ASSAY, "check", *form, "--dns", zone], stdout=full, stderr=subprocess.PIPE, timeout=60)
+        expect(f"standard output that is full {form}", (run.returncode, b"can't be written" in run.stderr), (70, True))
     expect("--help", (assay("--help").returncode, assay("--help").stderr), (0, b""))
 
 
