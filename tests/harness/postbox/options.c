@@ -387,8 +387,9 @@ take_option(struct reader *r, const char *argument, const char *next)
 {
 	struct slice rest = slice_str(argument), name;
 	const struct option_row *row = NULL;
-	bool has_value = slice_find(rest, '=') != SLICE_NONE;
-	const char *value = next;
+	const char *equals = strchr(argument, '=');
+	bool has_value = equals != NULL;
+	const char *value = has_value ? equals + 1 : next;
 
 	if (slice_starts(rest, SLICE("--"))) {
 		rest = slice_from(rest, 2);
@@ -401,8 +402,6 @@ take_option(struct reader *r, const char *argument, const char *next)
 		return wrong(r, "takes no value");
 	if (row->argument == NULL)
 		return row->take(r, NULL) == -1 ? -1 : 1;
-	if (has_value)
-		value = rest.p;
 	if (value == NULL)
 		return wrong(r, arena_printf(r->arena, "wants %s", row->argument));
 	if (row->take(r, value) == -1)

@@ -86,7 +86,7 @@ by_base(const void *a, const void *b)
 {
 	const struct found *x = a, *y = b;
 	size_t len = x->base.len < y->base.len ? x->base.len : y->base.len;
-	int order = memcmp(x->base.p, y->base.p, len);
+	int order = len == 0 ? 0 : memcmp(x->base.p, y->base.p, len);
 
 	if (order != 0)
 		return order;

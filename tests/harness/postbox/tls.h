@@ -4,6 +4,7 @@
  * DESCRIPTION  A context is made once at start and shared by all connections; a session belongs to
  *              one struct stream, which alone calls the tls_session functions. TLS 1.2 and 1.3.
  *              tls.c is the only file of the harness that sees <openssl/...>.
+ * BUGS         OpenSSL writes to a socket whose peer is gone: the program must ignore SIGPIPE.
  */
 #ifndef POSTBOX_TLS_H
 #define POSTBOX_TLS_H
