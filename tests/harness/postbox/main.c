@@ -2,7 +2,7 @@
 /*
  * NAME         postbox - a mail server for tests
  * DESCRIPTION  SMTP, POP3 and IMAP for the users named on the command line, with a milter asked
- *              about what comes in. doc/postbox.md tells how to use it.
+ *              about what comes in. postbox --help tells how.
  * DIAGNOSTICS  0 after SIGTERM or SIGINT, 1 when it can't start, 2 for a wrong command line.
  */
 #include <pthread.h>
@@ -53,6 +53,17 @@ print_ports(const struct server *server)
 	(void)fflush(stdout);
 }
 
+static void
+print_counters(const struct server_counters *n)
+{
+	(void)fprintf(stderr,
+	    "postbox: %llu connections, %llu refused; mail: %llu delivered, %llu relayed, "
+	    "%llu rejected\n",
+	    (unsigned long long)n->connections, (unsigned long long)n->refused,
+	    (unsigned long long)n->delivered, (unsigned long long)n->relayed,
+	    (unsigned long long)n->rejected);
+}
+
 static int
 serve(struct arena *a, const struct server_options *options)
 {
@@ -78,6 +89,8 @@ serve(struct arena *a, const struct server_options *options)
 		_exit(0);
 	}
 	(void)pthread_join(signals, NULL);
+	if (options->verbose)
+		print_counters(&server->counters);
 	server_free(&server);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "tests/harness/postbox/store.h"
 
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -499,10 +500,13 @@ wall_clock_s(void)
 struct store *
 store_new(struct arena *a, const struct store_options *options, const char **error_r)
 {
-	struct store *s = heap_alloc(1, sizeof(*s));
+	struct store *s;
 
-	(void)a;
-	(void)error_r;
+	if (options->maildir != NULL && mkdir(options->maildir, 0700) == -1 && errno != EEXIST) {
+		*error_r = arena_printf(a, "%s: %s", options->maildir, strerror(errno));
+		return NULL;
+	}
+	s = heap_alloc(1, sizeof(*s));
 	s->options = *options;
 	if (s->options.now_s == NULL)
 		s->options.now_s = wall_clock_s;

@@ -189,26 +189,12 @@ make_directory(const char *path)
 	return mkdir(path, 0700) == -1 && errno != EEXIST ? failed("mkdir", path) : 0;
 }
 
-/* The directory above the accounts' and the account's own: a first user makes them. */
-static int
-make_account_directories(const struct store_account *account)
-{
-	char path[MAILDIR_PATH_BYTES];
-
-	if (make_directory(account->store->maildir) == -1 ||
-	    maildir_path_named(path, account, "INBOX", "") == -1)
-		return -1;
-	return make_directory(path);
-}
-
 static int
 maildir_folder_make(struct store_folder *f)
 {
 	static const char *const below[] = { "", "tmp", "new", "cur" };
 	char path[MAILDIR_PATH_BYTES], header[64];
 
-	if (make_account_directories(f->account) == -1)
-		return -1;
 	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++)
 		if (maildir_path(path, f, below[i]) == -1 || make_directory(path) == -1)
 			return -1;

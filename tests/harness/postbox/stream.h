@@ -48,8 +48,7 @@ struct stream *stream_new(int fd, uint32_t timeout_ms) __attribute__((returns_no
 void stream_free(struct stream **s);
 
 /*
- * A connection to a server. host: the address of the peer as sockaddr text is not resolved here.
- * NULL with *error_r set (arena text).
+ * A connection to a server, as a client. NULL with *error_r set (arena text).
  */
 struct stream *stream_connect(struct arena *a, const struct ip_address *peer, uint16_t port,
     uint32_t timeout_ms, const char **error_r);
