@@ -14,12 +14,13 @@ static void __attribute__((format(printf, 4, 0)))
 reply_v(struct smtp_session *s, const char *code, const char *enhanced, const char *fmt, va_list ap)
 {
 	bool more = strlen(code) == 4; /* "250-" */
+	const char *text = arena_vprintf(s->c->scratch, fmt, ap);
 
-	log_debug(s->c, "%s %s", code, fmt);
+	log_debug(s->c, "%s %s", code, text);
 	stream_printf(s->c->stream, "%.3s%c", code, more ? '-' : ' ');
 	if (enhanced != NULL)
 		stream_printf(s->c->stream, "%s ", enhanced);
-	stream_vprintf(s->c->stream, fmt, ap);
+	stream_write(s->c->stream, slice_str(text));
 	stream_write(s->c->stream, SLICE("\r\n"));
 }
 
