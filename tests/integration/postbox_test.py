@@ -26,13 +26,13 @@ except ImportError as missing:
     sys.exit(77)
 
 PASSWORD = "not-a-secret"
-failures = []
+passed, failures = [], []
 
 
 def expect(name, got, want):
     print(f"{'ok  ' if got == want else 'FAIL'} {name}", flush=True)
+    (passed if got == want else failures).append(name)
     if got != want:
-        failures.append(name)
         print(f"     got {got!r}, want {want!r}")
 
 
@@ -135,7 +135,7 @@ def main():
         for part in reversed(parts):
             part.stop()
         remove_folder(folder)
-    print(f"{9 - len(failures)} passed, {len(failures)} failed")
+    print(f"{len(passed)} passed, {len(failures)} failed")
     return 1 if failures else 0
 
 
