@@ -36,8 +36,11 @@ confuse.h	conf/
 libpsl.h	policy/dmarc/psl.c
 idn2.h		policy/syntax/
 jansson.h	cli/
-sqlite3.h	report/
-libpq-fe.h	report/
+sqlite3.h	report/db_sqlite.c
+libpq-fe.h	report/db_postgres.c
+curl/		report/
+libxml/		report/
+zlib.h		report/
 '
 
 find policy report conf milter cli -name '*.[ch]' -exec grep -Hn '^[[:space:]]*#[[:space:]]*include' {} + |
