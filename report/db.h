@@ -3,8 +3,10 @@
  * NAME         db - one SQL connection: SQLite on this machine, or PostgreSQL for a fleet
  * DESCRIPTION  All that report/ keeps, it keeps through these calls, in SQL that both understand:
  *              parameters are $1, $2, ...; INSERT ... ON CONFLICT ... DO UPDATE and RETURNING are
- *              there, rowids and SERIAL are not. What differs stands behind this header, one file
- *              a back end (db_sqlite.c, db_postgres.c: the only doors to their libraries).
+ *              there, rowids and SERIAL are not. Columns are BIGINT, TEXT or BYTEA; in PostgreSQL
+ *              the type of a parameter is that of the column it is compared with or put into. What
+ *              differs stands behind this header, one file a back end (db_sqlite.c, db_postgres.c:
+ *              the only doors to their libraries).
  *
  *              sql must be a static text: a connection keeps the prepared statement under its
  *              address.
@@ -65,12 +67,16 @@ enum db_fault {
 struct db;
 
 /*
+ * A connection that is not made yet: db_reopen() makes it, and may be called until it can.
  * file: made if it is not there (mode 0640), WAL. busy_ms: how long a call waits for another
- * writer's lock. NULL with *error_r set: heap text, the caller frees it.
+ * writer's lock. conninfo: as libpq takes it. timeout_ms bounds connecting and each call.
  */
-struct db *db_open_sqlite(const char *file, uint32_t busy_ms, char **error_r);
+struct db *db_new_sqlite(const char *file, uint32_t busy_ms) __attribute__((returns_nonnull));
+struct db *db_new_postgres(const char *conninfo, uint32_t timeout_ms)
+    __attribute__((returns_nonnull));
 
-/* conninfo: as libpq takes it. timeout_ms bounds connecting and each call. */
+/* The same and db_reopen(). NULL with *error_r set: heap text, the caller frees it. */
+struct db *db_open_sqlite(const char *file, uint32_t busy_ms, char **error_r);
 struct db *db_open_postgres(const char *conninfo, uint32_t timeout_ms, char **error_r);
 
 /* *db becomes NULL; NULL is accepted. An open transaction is rolled back. */
@@ -79,10 +85,12 @@ void db_close(struct db **db);
 /* After DB_F_GONE. What was prepared is prepared anew. */
 int db_reopen(struct db *db, const char **error_r);
 
-/* columns: valid during the call. Not 0 ends the statement early, which is no error. */
+/* columns: valid during the call; the function may run other statements. Not 0 ends the statement
+ * early, which is no error. */
 typedef int db_row_fn(void *ctx, const struct db_value *columns, size_t column_count);
 
-/* Run one statement; row may be NULL. 0 or -1. */
+/* Run one statement; row may be NULL. 0 or -1. Rows that PostgreSQL gives are in memory all at
+ * once: LIMIT them where they may be many. */
 int db_run(struct db *db, const char *sql, const struct db_value *params, size_t param_count,
     db_row_fn *row, void *ctx, const char **error_r);
 
@@ -96,9 +104,13 @@ int db_script(struct db *db, const char *sql, const char **error_r);
 /* Rows that the last db_run() of INSERT, UPDATE or DELETE touched. */
 int64_t db_changes(const struct db *db);
 
-int db_begin(struct db *db, const char **error_r); /* takes the writer's lock at once */
+/* Takes the writer's lock at once: one transaction writes at a time, in PostgreSQL too. */
+int db_begin(struct db *db, const char **error_r);
 int db_commit(struct db *db, const char **error_r);
 void db_rollback(struct db *db);
+
+/* Unix seconds by the clock of the database: one clock for all who share it. */
+int db_now(struct db *db, int64_t *now_s_r, const char **error_r);
 
 enum db_fault db_fault(const struct db *db); /* of the last call that failed */
 
