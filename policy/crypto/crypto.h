@@ -3,7 +3,8 @@
  * NAME         crypto - the only door to OpenSSL
  * DESCRIPTION  SHA-256 and the verification of RSA PKCS#1 v1.5 and Ed25519 signatures over a
  *              SHA-256 digest (RFC 6376 3.3, RFC 8463 3). Algorithms are fetched once, in
- *              crypto_new(); see DESIGN.md, "Cost".
+ *              crypto_new(); see DESIGN.md, "Cost". Signatures are made by a key holder, wherever
+ *              that keeps its keys; private_key.h is for those who have them.
  */
 #ifndef ASSAY_CRYPTO_H
 #define ASSAY_CRYPTO_H
@@ -11,8 +12,10 @@
 #include <stdint.h>
 
 #include "policy/base/arena.h"
+#include "policy/base/limits.h"
 
-#define SHA256_BYTES 32
+#define SHA256_BYTES	    32
+#define SIGNATURE_BYTES_MAX (LIMIT_DKIM_RSA_BITS_MAX / 8)
 
 struct crypto; /* MT: immutable after crypto_new() */
 
@@ -45,5 +48,21 @@ uint32_t public_key_bits(const struct public_key *k); /* RSA modulus; 256 for Ed
 /* Does signature verify over this SHA-256 digest? False too for a signature of the wrong size. */
 bool public_key_verify(const struct crypto *c, const struct public_key *k,
     const uint8_t digest[SHA256_BYTES], struct slice signature);
+
+struct signature {
+	size_t len;
+	uint8_t bytes[SIGNATURE_BYTES_MAX];
+};
+
+/*
+ * Who can sign, wherever the keys are: in this process (key_ring_holder()), or in another. Keys are
+ * known by number. MT: any thread, for any holder.
+ */
+struct key_holder {
+	/* 0 with *out filled, or -1 with *error_r a static text. */
+	int (*sign)(void *ctx, uint32_t key, const uint8_t digest[SHA256_BYTES],
+	    struct signature *out, const char **error_r);
+	void *ctx;
+};
 
 #endif

@@ -9,7 +9,7 @@
 
 #include "policy/base/bug.h"
 #include "policy/base/limits.h"
-#include "policy/crypto/crypto.h"
+#include "policy/crypto/internal.h"
 
 #define ED25519_KEY_BYTES	32
 #define ED25519_SIGNATURE_BYTES 64
@@ -19,10 +19,6 @@
  * to the decoder: what it would cost there is the sender's to choose.
  */
 #define RSA_KEY_BYTES_MAX (LIMIT_DKIM_RSA_BITS_MAX / 8 + 128)
-
-struct crypto {
-	EVP_MD *sha256; /* fetched: an implicit fetch at each use costs more than a small digest */
-};
 
 struct digest {
 	EVP_MD_CTX *ctx;
@@ -100,8 +96,7 @@ digest_final(struct digest *d, uint8_t out[SHA256_BYTES])
 		bug("digest_final: OpenSSL failed");
 }
 
-/* An odd exponent from 3 to 64 bits: more would make each verification cost like a signature. */
-static bool
+bool
 rsa_exponent_is_sane(const EVP_PKEY *pkey)
 {
 	BIGNUM *e = NULL;

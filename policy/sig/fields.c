@@ -146,12 +146,19 @@ sig_header_end(
 }
 
 void
-sig_header_digest(struct sig_header *h, const struct header_list *header, const size_t *selected,
-    size_t selected_count, size_t own, uint8_t out[SHA256_BYTES])
+sig_header_add_selected(struct sig_header *h, const struct header_list *header,
+    const size_t *selected, size_t selected_count)
 {
 	for (size_t i = 0; i < selected_count; i++)
 		if (selected[i] != SIG_NO_FIELD)
 			sig_header_add(h, &header->fields[selected[i]]);
+}
+
+void
+sig_header_digest(struct sig_header *h, const struct header_list *header, const size_t *selected,
+    size_t selected_count, size_t own, uint8_t out[SHA256_BYTES])
+{
+	sig_header_add_selected(h, header, selected, selected_count);
 	sig_header_end(h, &header->fields[own], out);
 }
 

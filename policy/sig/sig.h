@@ -14,6 +14,7 @@
 #define ASSAY_SIG_H
 
 #include "policy/base/enumtab.h"
+#include "policy/base/strbuf.h"
 #include "policy/crypto/crypto.h"
 #include "policy/dns/dns.h"
 #include "policy/syntax/header.h"
@@ -114,6 +115,10 @@ void sig_header_add(struct sig_header *h, const struct header_field *field);
 /* The signature field, its b= value deleted, without CRLF (RFC 6376 3.7); ends the digest. */
 void sig_header_end(
     struct sig_header *h, const struct header_field *signature, uint8_t out[SHA256_BYTES]);
+
+/* The fields of sig_fields_select(), one after the other. */
+void sig_header_add_selected(struct sig_header *h, const struct header_list *header,
+    const size_t *selected, size_t selected_count);
 
 /*
  * All that RFC 6376 3.7 step 2 hashes, for a signature with h= (DKIM-Signature, AMS).
@@ -242,5 +247,64 @@ struct sig_finding {
  */
 void sig_check(struct arena *a, const struct crypto *c, struct lookups *l,
     const struct sig_claim *claim, struct sig_finding *out);
+
+/* ---- making signatures (write.c) ---- */
+
+/*
+ * A signer goes: sig_bodies_add() and the body as a verifier does -> sig_choose_fields() ->
+ * sig_write_begin() and the tags -> sig_header_init(), sig_header_add() for all that is signed ->
+ * sig_write_sign().
+ */
+
+/* A key to sign with: whose it is, and how the holder knows it. Text is borrowed. */
+struct sig_signing_key {
+	struct slice domain, selector; /* normal form */
+	enum key_type type;
+	uint32_t number; /* of the holder's key */
+};
+
+const char *sig_algorithm_word(enum key_type type); /* "rsa-sha256" */
+const char *sig_canon_word(enum sig_canon canon);
+
+/* Which fields are signed. Names in any case, borrowed; one in both lists is oversigned. */
+struct sig_field_choice {
+	const struct slice *oversign; /* once more than they are there, be it no time */
+	size_t oversign_count;
+	const struct slice *sign; /* as often as they are there */
+	size_t sign_count;
+};
+
+/*
+ * What h= names, the oversigned first (RFC 6376 5.4); arena memory. 0, or -1 with *error_r a static
+ * text: LIMIT_DKIM_SIGNED_FIELDS.
+ */
+int sig_choose_fields(struct arena *a, const struct sig_field_choice *choice,
+    const struct header_list *header, struct slice **names_r, size_t *count_r,
+    const char **error_r);
+
+/*
+ * The value of a signature field in the making, in wire form: a blank, then the tags in the order
+ * they are written, folded by CR LF TAB. Values are written as they are.
+ */
+struct sig_writer { /* private */
+	struct slice field_name;
+	struct strbuf text;
+	size_t column;
+};
+
+/* field_name as it will stand in the message; borrowed. */
+void sig_write_begin(struct sig_writer *w, struct arena *a, const char *field_name);
+void sig_write_tag(struct sig_writer *w, const char *tag, struct slice value);
+void sig_write_number(struct sig_writer *w, const char *tag, uint64_t value);
+void sig_write_base64(struct sig_writer *w, const char *tag, struct slice bytes);
+void sig_write_names(
+    struct sig_writer *w, const char *tag, const struct slice *names, size_t count);
+/*
+ * The last tag, b=: ends the digest h, into which all signed fields went, with this field, has it
+ * signed by key, and gives the whole value: arena memory, as a header_field has it (behind the
+ * colon: leading blank, no CRLF at the end). 0, or -1 with *error_r a static text of the holder's.
+ */
+int sig_write_sign(struct sig_writer *w, struct sig_header *h, const struct key_holder *holder,
+    uint32_t key, struct slice *value_r, const char **error_r);
 
 #endif

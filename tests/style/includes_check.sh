@@ -30,7 +30,7 @@ cli/		policy/ report/ conf/ cli/ config.h
 # One door a library: header, then who may include it.
 doors='
 unbound.h	policy/dns/unbound.c
-openssl/	policy/crypto/openssl.c
+openssl/	policy/crypto/
 libmilter/	milter/
 confuse.h	conf/
 libpsl.h	policy/dmarc/psl.c

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         internal - what the files of policy/crypto share and nobody else sees
+ */
+#ifndef ASSAY_CRYPTO_INTERNAL_H
+#define ASSAY_CRYPTO_INTERNAL_H
+
+#include <openssl/evp.h>
+
+#include "policy/crypto/crypto.h"
+
+struct crypto {
+	EVP_MD *sha256; /* fetched: an implicit fetch at each use costs more than a small digest */
+};
+
+/* An odd exponent from 3 to 64 bits: more would make each verification cost like a signature. */
+bool rsa_exponent_is_sane(const EVP_PKEY *pkey);
+
+#endif
