@@ -77,9 +77,9 @@ dkim_json(struct arena *a, const struct verdict *v)
 static json_t *
 arc_json(struct arena *a, const struct arc_verdict *arc)
 {
-	return json_pack("{s:s, s:i, s:o, s:o, s:o}", "result", arc_result_word(arc->result),
+	return json_pack("{s:s, s:i, s:o, s:o, s:b, s:o}", "result", arc_result_word(arc->result),
 	    "instances", (int)arc->instances, "reason", text(a, arc->reason), "domain",
-	    text(a, arc->domain), "oldest_pass",
+	    text(a, arc->domain), "covers_author", arc->covers_author, "oldest_pass",
 	    arc->result == ARC_PASS && arc->oldest_pass >= 0 ? json_integer(arc->oldest_pass)
 							     : json_null());
 }

@@ -64,6 +64,11 @@ static const struct conf_word error_actions[] = {
 	{ "accept", ACTION_ACCEPT },
 	{ NULL, 0 },
 };
+static const struct conf_word seal_actions[] = {
+	{ "accept", ACTION_ACCEPT },
+	{ "quarantine", ACTION_QUARANTINE },
+	{ NULL, 0 },
+};
 static const struct conf_word domain_rules[] = {
 	{ "exempt", RULE_EXEMPT },
 	{ "quarantine", RULE_QUARANTINE },
@@ -155,6 +160,12 @@ const struct conf_setting conf_settings[] = {
 	{ .name = "trusted_forwarder_domains", .kind = CONF_DOMAINS, .value = "",
 	  LIST_AT(decide.forwarder_domains, decide.forwarder_domain_count),
 	  .text = "The same for mail that passes SPF or DKIM for one of these domains or a domain below it." },
+	{ .name = "trusted_sealers", .kind = CONF_DOMAINS, .value = "", LIST_AT(decide.sealers, decide.sealer_count),
+	  .text = "Domains whose ARC seals are believed, and those below them: mailing lists and forwarders that say what they "
+		  "found before they changed a message. Their chain must pass, and one of them must have found that the "
+		  "author's domain passed DMARC." },
+	{ .name = "on_trusted_seal", .kind = CONF_WORD, .value = "accept", .words = seal_actions, AT(decide.on_trusted_seal),
+	  .text = "What becomes of a message that DMARC would reject or quarantine when such a chain vouches for it." },
 	{ .name = "author_domain", .kind = CONF_RULES, .words = domain_rules, LIST_AT(decide.domains, decide.domain_count),
 	  .text = "A section for each author domain with a rule of its own, for messages that do not pass DMARC: exempt (the "
 		  "policy is not enforced), quarantine or reject (also where the policy says less, or there is none). "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "policy/decide.h"
 
+#include "policy/arc_trust.h"
 #include "policy/base/limits.h"
 #include "policy/base/strbuf.h"
 #include "policy/explain.h"
@@ -16,6 +17,7 @@ const struct decide_rules decide_defaults = {
 	.on_spf_fail = ACTION_ACCEPT,
 	.on_iprev_fail = ACTION_ACCEPT,
 	.list_rule = true,
+	.on_trusted_seal = ACTION_ACCEPT,
 };
 
 struct decision { /* what is passed around while deciding */
@@ -207,31 +209,6 @@ apply_rule(const struct decision *d, const struct domain_rule_entry *rule, enum 
 	return wanted;
 }
 
-/* PITFALLS.md, "Rejecting, and not solely": what else is known about how the message came here. */
-static enum dmarc_policy
-apply_evidence(const struct decision *d, bool by_local_rule, enum dmarc_policy wanted)
-{
-	const struct list_evidence *list = &d->v->list;
-	const char *forwarder;
-
-	if (wanted <= DMARC_P_NONE)
-		return wanted;
-	forwarder = find_forwarder(d);
-	if (forwarder != NULL) {
-		add_override(d, OVERRIDE_TRUSTED_FORWARDER, forwarder);
-		return DMARC_P_NONE;
-	}
-	/* A postmaster who forces reject on a domain has said what lists may do with it. */
-	if (wanted == DMARC_P_REJECT && d->rules->list_rule && list->stands && !by_local_rule) {
-		add_override(d, OVERRIDE_MAILING_LIST,
-		    arena_printf(d->arena, "list %s vouched for by %s of %s",
-			arena_printable(d->arena, list->list, 100), list->by_spf ? "SPF" : "DKIM",
-			arena_printable(d->arena, list->domain, 100)));
-		return DMARC_P_QUARANTINE;
-	}
-	return wanted;
-}
-
 static enum dmarc_policy
 policy_of(enum action action)
 {
@@ -246,6 +223,38 @@ policy_of(enum action action)
 		return DMARC_P_REJECT;
 	}
 	bug("policy_of: %d", (int)action);
+}
+
+/* PITFALLS.md, "Rejecting, and not solely": what else is known about how the message came here. */
+static enum dmarc_policy
+apply_evidence(const struct decision *d, bool by_local_rule, enum dmarc_policy wanted)
+{
+	const struct list_evidence *list = &d->v->list;
+	enum dmarc_policy sealed = policy_of(d->rules->on_trusted_seal);
+	const char *forwarder, *chain;
+
+	if (wanted <= DMARC_P_NONE)
+		return wanted;
+	forwarder = find_forwarder(d);
+	if (forwarder != NULL) {
+		add_override(d, OVERRIDE_TRUSTED_FORWARDER, forwarder);
+		return DMARC_P_NONE;
+	}
+	if (wanted > sealed &&
+	    arc_trust_find(d->arena, d->rules->sealers, d->rules->sealer_count, &d->v->arc,
+		d->v->dmarc.author_domain, &chain)) {
+		add_override(d, OVERRIDE_LOCAL_POLICY, chain); /* RFC 8617 7.2.2 */
+		return sealed;
+	}
+	/* A postmaster who forces reject on a domain has said what lists may do with it. */
+	if (wanted == DMARC_P_REJECT && d->rules->list_rule && list->stands && !by_local_rule) {
+		add_override(d, OVERRIDE_MAILING_LIST,
+		    arena_printf(d->arena, "list %s vouched for by %s of %s",
+			arena_printable(d->arena, list->list, 100), list->by_spf ? "SPF" : "DKIM",
+			arena_printable(d->arena, list->domain, 100)));
+		return DMARC_P_QUARANTINE;
+	}
+	return wanted;
 }
 
 /* Carry out a policy by the local choice of what "reject" and "quarantine" do. rule: what asks for

@@ -78,6 +78,9 @@ struct decide_rules {			  /* borrowed by decide(), immutable */
 	const struct slice
 	    *forwarder_domains; /* normal form; d= or SPF domain equal to or below it */
 	size_t forwarder_domain_count;
+	const struct slice *sealers; /* trusted ARC sealers, normal form; d= equal to or below it */
+	size_t sealer_count;
+	enum action on_trusted_seal; /* where their chain vouches: accept (default), quarantine */
 };
 extern const struct decide_rules decide_defaults;
 

@@ -93,6 +93,16 @@ stamp_dkim(struct stamp *st)
 	}
 }
 
+/* RFC 8617 6 */
+static void
+add_client(struct stamp *st, struct authres_result *r)
+{
+	char text[IP_TEXT_BYTES];
+
+	add_property(st, r, "smtp", "remote-ip",
+	    arena_copy(st->arena, slice_str(ip_print(&st->v->connection.client, text))));
+}
+
 static void
 stamp_arc(struct stamp *st)
 {
@@ -109,6 +119,7 @@ stamp_arc(struct stamp *st)
 		add_property(st, r, "header", "oldest-pass",
 		    slice_str(arena_printf(st->arena, "%d", arc->oldest_pass)));
 	add_property(st, r, "header", "d", arc->domain);
+	add_client(st, r);
 }
 
 static void

@@ -26,6 +26,12 @@ struct arc_options {
 	uint32_t clock_skew_s;
 };
 
+/* One set of a chain that passed. Slices as in the header. */
+struct arc_seal {
+	struct slice domain, selector; /* d= and s= of its ARC-Seal, in normal form */
+	struct slice results;	       /* value of its ARC-Authentication-Results, wire form */
+};
+
 struct arc_verdict {
 	enum arc_result result;
 	uint32_t instances;    /* highest i= met; 0: no ARC field */
@@ -33,6 +39,12 @@ struct arc_verdict {
 	struct slice domain;   /* d= of the newest ARC-Seal; empty: not known */
 	struct slice selector; /* its s= */
 	struct slice reason;   /* for people: which set, which field, why; empty on pass and none */
+	const struct arc_seal *seals; /* instances of them, oldest first; NULL unless it passes */
+	/*
+	 * The newest AMS signs From, and the body to its end. Without that the chain passes (the
+	 * public suite wants it) but says nothing of who the author is, nor of what is read.
+	 */
+	bool covers_author;
 };
 
 struct arc_verifier;

@@ -190,6 +190,24 @@ check_chain(struct arc_verifier *v)
 	return NULL;
 }
 
+/* What the chain says, for those who trust its sealers. */
+static void
+show_seals(struct arc_verifier *v, struct arc_verdict *out)
+{
+	const struct sig_tags *newest = &v->chain.sets[v->chain.count - 1].message->tags;
+	struct arc_seal *seals = arena_array(v->arena, v->chain.count, sizeof(*seals));
+
+	for (uint32_t i = 0; i < v->chain.count; i++) {
+		const struct arc_set *set = &v->chain.sets[i];
+
+		seals[i].domain = set->seal->tags.domain;
+		seals[i].selector = set->seal->tags.selector;
+		seals[i].results = v->header->fields[set->results].value;
+	}
+	out->seals = seals;
+	out->covers_author = sig_signs(newest, "From") && !newest->length_limited;
+}
+
 void
 arc_verifier_finish(struct arc_verifier *v, struct arc_verdict *out)
 {
@@ -208,10 +226,12 @@ arc_verifier_finish(struct arc_verifier *v, struct arc_verdict *out)
 	}
 	/* RFC 8617 5.2.1: whatever went wrong, DNS included, is permanent. */
 	out->result = v->fault == NULL ? ARC_PASS : ARC_FAIL;
-	if (v->fault == NULL)
-		out->oldest_pass = find_oldest_pass(v);
-	else
+	if (v->fault != NULL) {
 		out->reason = slice_str(v->fault);
+		return;
+	}
+	out->oldest_pass = find_oldest_pass(v);
+	show_seals(v, out);
 }
 
 void

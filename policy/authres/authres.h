@@ -45,6 +45,15 @@ int authres_parse(struct arena *a, struct slice value, bool is_aar, struct authr
     const char **error_r) __attribute__((warn_unused_result));
 
 /*
+ * The same, for a field whose writer is trusted and known not to keep to the grammar (Microsoft's
+ * "action=none" has no ptype): a property that can't be read is left out, and so is a result. Where
+ * comments, quoted strings and results end is as strict as ever, so that no text of a stranger in
+ * them becomes a result; what authres_parse() accepts is read alike.
+ */
+int authres_parse_lenient(struct arena *a, struct slice value, bool is_aar, struct authres *out,
+    const char **error_r) __attribute__((warn_unused_result));
+
+/*
  * The field body, folded with CRLF + HTAB between results and where a line would pass 78 columns,
  * no leading blank, no final CRLF. Everything is encoded: no byte of a value can end the field, a
  * quoted string or a comment. UTF-8 is kept (RFC 8601 2.2); control bytes and what is not UTF-8

@@ -11,6 +11,7 @@ struct parse {
 	struct lex lex;
 	struct authres *out;
 	const char *why; /* static text */
+	bool lenient;
 };
 
 bool
@@ -135,12 +136,27 @@ authres_read_pvalue(struct lex *l, struct arena *a, struct slice *out)
 	return is_quoted || word.len > 0 ? 0 : -1;
 }
 
+/* "2001:db8::1" wants quotes (RFC 2045 5.1), and is written without. */
+static bool
+is_raw_value_byte(char c)
+{
+	return !ascii_is_space(c) && c != ';' && c != '(' && c != '"' && c != '\0';
+}
+
+static bool
+at_gap(const struct lex *l)
+{
+	char c = lex_peek(l);
+
+	return lex_at_end(l) || ascii_is_space(c) || c == ';' || c == '(';
+}
+
 /* propspec = ptype [CFWS] "." [CFWS] property [CFWS] "=" pvalue; the ptype is read. */
 static int
 read_property(struct parse *p, struct authres_result *result, struct slice ptype)
 {
 	struct authres_property *grown, *property;
-	size_t n = result->property_count;
+	size_t n = result->property_count, start;
 
 	if (n == LIMIT_AUTHRES_PROPS)
 		return refuse(p, "too many properties");
@@ -157,9 +173,56 @@ read_property(struct parse *p, struct authres_result *result, struct slice ptype
 		return -1;
 	if (!take_around(&p->lex, '='))
 		return refuse(p, "a property without \"=\"");
-	if (authres_read_pvalue(&p->lex, p->arena, &property->value) != 0)
+	start = p->lex.at;
+	if (authres_read_pvalue(&p->lex, p->arena, &property->value) == 0 && at_gap(&p->lex))
+		return 0;
+	if (!p->lenient)
 		return refuse(p, "a property without a readable value");
-	return 0;
+	p->lex.at = start;
+	property->value = lex_run(&p->lex, is_raw_value_byte);
+	return property->value.len > 0 ? 0 : refuse(p, "a property without a value");
+}
+
+/* One reasonspec or propspec; the reason stands first. */
+static int
+read_detail(struct parse *p, struct authres_result *result, bool reason_allowed)
+{
+	struct lex *l = &p->lex;
+	struct slice word;
+
+	if (!l->blank && !l->comment)
+		return refuse(p, "a property without a blank before it");
+	if (read_keyword(p, &word, "a result with something unreadable behind it") != 0)
+		return -1;
+	lex_skip(l);
+	if (lex_take(l, '.'))
+		return read_property(p, result, word);
+	if (reason_allowed && slice_equal(word, SLICE("reason")) && take_around(l, '='))
+		return read_value(p, &result->reason, "an empty reason");
+	return refuse(p, "a property without \".\"");
+}
+
+/*
+ * Over what the grammar doesn't cover, up to a blank (or not) and never past a ";" that stands
+ * outside of comments and quoted strings.
+ */
+static void
+pass_over(struct parse *p, bool to_blank)
+{
+	struct lex *l = &p->lex;
+
+	while (!lex_at_end(l) && lex_peek(l) != ';') {
+		size_t at = l->at;
+
+		if (to_blank && ascii_is_space(lex_peek(l)))
+			return;
+		if (lex_peek(l) == '"')
+			(void)lex_quoted(l, p->arena);
+		else
+			lex_skip(l);
+		if (l->at == at)
+			l->at++;
+	}
 }
 
 /* [ CFWS reasonspec ] *( CFWS propspec ), up to the ";" or the end. */
@@ -168,23 +231,16 @@ read_details(struct parse *p, struct authres_result *result)
 {
 	struct lex *l = &p->lex;
 	bool reason_allowed = true;
-	struct slice word;
 
 	for (lex_skip(l); !lex_at_end(l) && lex_peek(l) != ';'; lex_skip(l)) {
-		if (!l->blank && !l->comment)
-			return refuse(p, "a property without a blank before it");
-		if (read_keyword(p, &word, "a result with something unreadable behind it") != 0)
-			return -1;
-		lex_skip(l);
-		if (lex_take(l, '.')) {
-			if (read_property(p, result, word) != 0)
+		size_t start = l->at, properties = result->property_count;
+
+		if (read_detail(p, result, reason_allowed) != 0) {
+			if (!p->lenient)
 				return -1;
-		} else if (reason_allowed && slice_equal(word, SLICE("reason")) &&
-		    take_around(l, '=')) {
-			if (read_value(p, &result->reason, "an empty reason") != 0)
-				return -1;
-		} else {
-			return refuse(p, "a property without \".\"");
+			result->property_count = properties;
+			l->at = start;
+			pass_over(p, true);
 		}
 		reason_allowed = false;
 	}
@@ -214,20 +270,24 @@ read_results(struct parse *p)
 {
 	struct authres_result *results = arena_array(
 	    p->arena, LIMIT_AUTHRES_RESULTS, sizeof(*results));
-	struct slice method;
 	size_t n = 0;
 
 	while (take_around(&p->lex, ';')) {
+		struct authres_result result = { 0 };
+		bool readable;
+
 		if (n == LIMIT_AUTHRES_RESULTS)
 			return refuse(p, "too many results");
-		if (read_keyword(p, &method, "a \";\" without a method") != 0)
-			return -1;
+		readable = read_keyword(p, &result.method, "a \";\" without a method") == 0;
 		lex_skip(&p->lex);
 		/* RFC 8601 2.2: no-result stands alone. */
-		if (n == 0 && lex_at_end(&p->lex) && slice_equal(method, SLICE("none")))
+		if (n == 0 && lex_at_end(&p->lex) && slice_equal(result.method, SLICE("none")))
 			return 0;
-		results[n].method = method;
-		if (read_result(p, &results[n++]) != 0)
+		if (readable && read_result(p, &result) == 0)
+			results[n++] = result;
+		else if (p->lenient)
+			pass_over(p, false);
+		else
 			return -1;
 	}
 	if (!lex_at_end(&p->lex))
@@ -270,11 +330,11 @@ read_field(struct parse *p, bool is_aar)
 	return read_results(p);
 }
 
-int
-authres_parse(
-    struct arena *a, struct slice value, bool is_aar, struct authres *out, const char **error_r)
+static int
+parse(struct arena *a, struct slice value, bool is_aar, bool lenient, struct authres *out,
+    const char **error_r)
 {
-	struct parse p = { .arena = a, .lex = lex_over(value), .out = out };
+	struct parse p = { .arena = a, .lex = lex_over(value), .out = out, .lenient = lenient };
 
 	*out = (struct authres){ .version = 1 };
 	if (value.len > LIMIT_AUTHRES_BYTES)
@@ -287,4 +347,18 @@ authres_parse(
 	    ? arena_printf(a, "byte %zu: the field %s", p.lex.at, p.lex.fault)
 	    : arena_printf(a, "byte %zu: %s", p.lex.at, p.why);
 	return -1;
+}
+
+int
+authres_parse(
+    struct arena *a, struct slice value, bool is_aar, struct authres *out, const char **error_r)
+{
+	return parse(a, value, is_aar, false, out, error_r);
+}
+
+int
+authres_parse_lenient(
+    struct arena *a, struct slice value, bool is_aar, struct authres *out, const char **error_r)
+{
+	return parse(a, value, is_aar, true, out, error_r);
 }

@@ -4,6 +4,7 @@
  *      what parses comes back from write and parse as it was (values that write has to change, as
  *      its header says, change once and never again);
  *      what parses claims its own authserv-id;
+ *      what parses is read alike by the lenient reader;
  *      the input as value, reason and comment of a result of ours gives a field that parses, with
  *      that one result, and whose lines are folds of at most 998 bytes.
  */
@@ -92,8 +93,11 @@ is_plain(struct slice value)
 static void
 check_parsed(struct arena *a, struct slice value, const struct authres *parsed)
 {
-	struct authres once, twice;
+	struct authres once, twice, lenient;
+	const char *error;
 
+	must(authres_parse_lenient(a, value, parsed->instance > 0, &lenient, &error) == 0);
+	must(same(parsed, &lenient));
 	write_and_parse(a, parsed, &once);
 	write_and_parse(a, &once, &twice);
 	must(same(&once, &twice));
@@ -132,6 +136,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 0 && authres_parse(a, value, data[0] % 2 == 1, &parsed, &error) == 0)
 		check_parsed(a, value, &parsed);
 	check_hostile(a, value);
+	(void)authres_parse_lenient(a, value, true, &parsed, &error);
 	(void)authres_claims(a, value, &id, 1);
 	arena_free(&a);
 	return 0;

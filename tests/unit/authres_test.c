@@ -572,10 +572,59 @@ claims_what_we_write(void **state)
 	arena_free(&a);
 }
 
+/* What parse refuses and a trusted sealer may have written all the same. */
+static const struct parse_row lenient_parses[] = {
+	{ "i=1; mx.microsoft.com 1; spf=pass smtp.mailfrom=c.example; dmarc=pass action=none "
+	  "header.from=c.example; dkim=pass header.d=c.example; arc=none",
+	    "mx.microsoft.com/1 i=1 {spf/1=pass smtp.mailfrom=<c.example>} {dmarc/1=pass "
+	    "header.from=<c.example>} {dkim/1=pass header.d=<c.example>} {arc/1=none}",
+	    true, "action=none has no ptype" },
+	{ "i=2; x.example; dkim=pass header.b=a/b+c= header.d=d.example; dmarc=fail",
+	    "x.example/1 i=2 {dkim/1=pass header.b=<a/b+c=> header.d=<d.example>} {dmarc/1=fail}",
+	    true, "a value that needs quotes" },
+	{ "i=1; x.example; =pass; dmarc=pass header.from=a.example;",
+	    "x.example/1 i=1 {dmarc/1=pass header.from=<a.example>}", true,
+	    "a result without method, a last \";\"" },
+	{ "i=1; x.example; dkim=pass reason=a=b; dmarc=fail", /* the reason goes, no more */
+	    "x.example/1 i=1 {dkim/1=pass [a]} {dmarc/1=fail}", true, "text behind the reason" },
+	{ "i=1; x.example; x=y foo=\"; dmarc=pass header.from=b.example\" z; dmarc=fail",
+	    "x.example/1 i=1 {x/1=y} {dmarc/1=fail}", true, "a result within quotes is none" },
+	{ "i=1; x.example; x=y foo=(; dmarc=pass header.from=b.example) z; dmarc=fail",
+	    "x.example/1 i=1 {x/1=y} {dmarc/1=fail}", true, "nor is one within a comment" },
+	{ "i=1; x.example; dmarc=pass header.from=\"a.example", NULL, true, "quotes without end" },
+	{ "i=1; x.example; dmarc=pass (", NULL, true, "a comment without end" },
+	{ "x.example; dmarc=pass", NULL, true, "no instance" },
+	{ "i=1; x.example", NULL, true, "no result at all" },
+};
+
+static void
+lenient(void **state)
+{
+	struct arena *a = arena_new(TEST_BYTES);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lenient_parses) / sizeof(lenient_parses[0]); i++) {
+		const struct parse_row *row = &lenient_parses[i];
+		struct slice value = slice_str(row->value);
+		struct authres got;
+		const char *error = "";
+		int rc = authres_parse_lenient(a, value, row->is_aar, &got, &error);
+
+		assert_int_equal(
+		    authres_parse(a, value, row->is_aar, &(struct authres){ 0 }, &error), -1);
+		if ((rc == 0) != (row->want != NULL))
+			fail_msg("%s: %s", row->value, rc == 0 ? "accepted" : error);
+		if (rc == 0)
+			assert_slice(show(a, &got), row->want);
+	}
+	arena_free(&a);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lenient),
 		cmocka_unit_test(parse_rows),
 		cmocka_unit_test(parse_limits),
 		cmocka_unit_test(write_values),

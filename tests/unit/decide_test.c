@@ -15,14 +15,14 @@ struct found { /* a verdict in a few words */
 	const char *spf_domain;
 	const char *dkim_pass; /* d= of a passing signature, or NULL */
 	const char *client;
-	bool test_mode, list, iprev_fail, l_tag;
+	bool test_mode, list, iprev_fail, l_tag, sealed;
 };
 
 struct rules { /* what differs from the defaults */
 	const struct domain_rule_entry *domain;
 	const char *forwarder_network, *forwarder_domain;
 	bool on_reject_quarantine, accept_temperror, no_list_rule, spf_reject, iprev_tempfail,
-	    quarantine_reject;
+	    quarantine_reject, trust_seal, seal_quarantine;
 };
 
 static const struct domain_rule_entry rule_exempt = { SLICE("a.example"), false, RULE_EXEMPT };
@@ -112,6 +112,38 @@ static const struct row {
 	    { DMARC_FAIL, DMARC_P_REJECT, SPF_FAIL, "f.example", NULL, .client = "192.0.2.1" },
 	    { .forwarder_domain = "f.example" }, ACTION_REJECT, CAUSE_DMARC, "550 5.7.26 ", "",
 	    DMARC_P_REJECT },
+	{ "a trusted sealer's chain turns reject into accept (RFC 8617 7.2.1)",
+	    { DMARC_FAIL, DMARC_P_REJECT, SPF_NONE, "x.example", NULL, "192.0.2.1",
+		.sealed = true },
+	    { .trust_seal = true }, ACTION_ACCEPT, CAUSE_NONE, NULL, "local_policy ",
+	    DMARC_P_NONE },
+	{ "the same where the policy is quarantine",
+	    { DMARC_FAIL, DMARC_P_QUARANTINE, SPF_NONE, "x.example", NULL, "192.0.2.1",
+		.sealed = true },
+	    { .trust_seal = true }, ACTION_ACCEPT, CAUSE_NONE, NULL, "local_policy ",
+	    DMARC_P_NONE },
+	{ "on_trusted_seal = quarantine",
+	    { DMARC_FAIL, DMARC_P_REJECT, SPF_NONE, "x.example", NULL, "192.0.2.1",
+		.sealed = true },
+	    { .trust_seal = true, .seal_quarantine = true }, ACTION_QUARANTINE, CAUSE_DMARC, NULL,
+	    "local_policy ", DMARC_P_QUARANTINE },
+	{ "which does nothing to quarantine",
+	    { DMARC_FAIL, DMARC_P_QUARANTINE, SPF_NONE, "x.example", NULL, "192.0.2.1",
+		.sealed = true },
+	    { .trust_seal = true, .seal_quarantine = true }, ACTION_QUARANTINE, CAUSE_DMARC, NULL,
+	    "", DMARC_P_QUARANTINE },
+	{ "a chain of a sealer that nobody trusts",
+	    { DMARC_FAIL, DMARC_P_REJECT, SPF_NONE, "x.example", NULL, "192.0.2.1",
+		.sealed = true },
+	    { 0 }, ACTION_REJECT, CAUSE_DMARC, "550 5.7.26 ", "", DMARC_P_REJECT },
+	{ "a trusted sealer comes before a list",
+	    { DMARC_FAIL, DMARC_P_REJECT, SPF_PASS, "l.example", NULL, "192.0.2.1", .list = true,
+		.sealed = true },
+	    { .trust_seal = true }, ACTION_ACCEPT, CAUSE_NONE, NULL, "local_policy ",
+	    DMARC_P_NONE },
+	{ "a trusted sealer does nothing where there is no policy",
+	    { DMARC_NONE, DMARC_P_UNSET, SPF_FAIL, "x.example", NULL, "192.0.2.1", .sealed = true },
+	    { .trust_seal = true }, ACTION_ACCEPT, CAUSE_NONE, NULL, "", DMARC_P_NONE },
 	{ "exempt",
 	    { DMARC_FAIL, DMARC_P_REJECT, SPF_NONE, "x.example", NULL, .client = "192.0.2.1" },
 	    { .domain = &rule_exempt }, ACTION_ACCEPT, CAUSE_NONE, NULL, "local_policy ",
@@ -171,6 +203,10 @@ static const struct row {
 };
 
 static struct dkim_signature_verdict signature;
+static const struct arc_seal seal = { .domain = SLICE("s.example"),
+	.selector = SLICE("s"),
+	.results = SLICE("i=1; s.example; dmarc=pass header.from=a.example") };
+static const struct slice sealer = SLICE("s.example");
 static const struct dmarc_record record = { .text = SLICE("v=DMARC1; p=x") };
 
 static void
@@ -207,6 +243,10 @@ make_verdict(const struct found *f, struct verdict *v)
 	v->dmarc.alignment_count = 1;
 	v->list.stands = f->list;
 	v->list.list = v->list.domain = SLICE("l.example");
+	if (f->sealed)
+		v->arc = (struct arc_verdict){
+			.result = ARC_PASS, .instances = 1, .seals = &seal, .covers_author = true
+		};
 	v->iprev_checked = true;
 	v->iprev.result = f->iprev_fail ? IPREV_FAIL : IPREV_PASS;
 }
@@ -228,6 +268,12 @@ make_rules(const struct rules *r, struct decide_rules *out, struct ip_network *n
 		out->forwarder_domains = forwarder;
 		out->forwarder_domain_count = 1;
 	}
+	if (r->trust_seal) {
+		out->sealers = &sealer;
+		out->sealer_count = 1;
+	}
+	if (r->seal_quarantine)
+		out->on_trusted_seal = ACTION_QUARANTINE;
 	if (r->on_reject_quarantine)
 		out->on_policy_reject = ACTION_QUARANTINE;
 	if (r->quarantine_reject)
