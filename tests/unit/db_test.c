@@ -5,18 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "report/db.h"
+#include "tests/support/backend.h"
 #include "tests/support/support.h"
 
-struct backend {
-	const char *name;
-	char place[256]; /* file or conninfo */
-	struct db *(*make)(const char *place, uint32_t wait_ms);
-};
-
-static char folder[64];
+static char folder[BACKEND_FOLDER_BYTES];
 
 /* ---- helpers: what fails ends the test with the database's own words ---- */
 
@@ -59,20 +53,9 @@ commit(struct db *db)
 }
 
 static struct db *
-open_backend(const struct backend *b, uint32_t wait_ms)
-{
-	struct db *db = b->make(b->place, wait_ms);
-	const char *error = "?";
-
-	if (db_reopen(db, &error) != 0)
-		fail_msg("%s: %s", b->name, error);
-	return db;
-}
-
-static struct db *
 open_with_table(const struct backend *b)
 {
-	struct db *db = open_backend(b, 5000);
+	struct db *db = backend_open(b, 5000);
 	const char *error = "?";
 
 	if (db_script(db,
@@ -251,7 +234,7 @@ a_rollback_leaves_nothing(const struct backend *b)
 	begin(db);
 	insert(db, 3, 0);
 	db_close(&db); /* as good as a rollback */
-	db = open_backend(b, 5000);
+	db = backend_open(b, 5000);
 	assert_int_equal(number(db, "SELECT k FROM t"), 2);
 	db_close(&db);
 }
@@ -306,7 +289,7 @@ a_row_function_may_run_others_and_stop(const struct backend *b)
 static void
 one_writes_at_a_time(const struct backend *b)
 {
-	struct db *first = open_with_table(b), *second = open_backend(b, 100);
+	struct db *first = open_with_table(b), *second = backend_open(b, 100);
 	const char *error = NULL;
 
 	begin(first);
@@ -342,7 +325,7 @@ reopening_prepares_anew(const struct backend *b)
 static void
 it_tells_the_time(const struct backend *b)
 {
-	struct db *db = open_backend(b, 5000);
+	struct db *db = backend_open(b, 5000);
 	const char *error = "?";
 	int64_t now = 0;
 
@@ -385,10 +368,10 @@ run_cases(const struct backend *b)
 static void
 on_sqlite(void **state)
 {
-	struct backend b = { .name = "sqlite", .make = db_new_sqlite };
+	struct backend b;
 
 	(void)state;
-	(void)snprintf(b.place, sizeof(b.place), "%s/cases.db", folder);
+	backend_sqlite(&b, folder, "cases.db");
 	run_cases(&b);
 }
 
@@ -459,7 +442,7 @@ sqlite_says_what_is_wrong_with_a_file(void **state)
 static void
 sqlite_says_that_it_is_full(void **state)
 {
-	struct backend b = { .name = "sqlite", .make = db_new_sqlite };
+	struct backend b;
 	static char big[100000];
 	const struct db_value row[] = { db_int(9), db_null(), db_blob(slice_of(big, sizeof(big))),
 		db_int(0) };
@@ -467,7 +450,7 @@ sqlite_says_that_it_is_full(void **state)
 	struct db *db;
 
 	(void)state;
-	(void)snprintf(b.place, sizeof(b.place), "%s/full.db", folder);
+	backend_sqlite(&b, folder, "full.db");
 	db = open_with_table(&b);
 	run(db, "PRAGMA max_page_count=10", NULL, 0);
 	assert_int_equal(db_run(db, insert_sql, row, 4, NULL, NULL, &error), -1);
@@ -484,13 +467,11 @@ main(void)
 		cmocka_unit_test(sqlite_says_what_is_wrong_with_a_file),
 		cmocka_unit_test(sqlite_says_that_it_is_full),
 	};
-	char command[128];
 	int failed;
 
-	(void)snprintf(folder, sizeof(folder), "/tmp/assay-db-XXXXXX");
-	if (mkdtemp(folder) == NULL)
+	if (!backend_folder(folder))
 		return EXIT_FAILURE;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	(void)snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	return system(command) == 0 ? failed : EXIT_FAILURE;
+	backend_folder_remove(folder);
+	return failed;
 }

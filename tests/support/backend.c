@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/support/backend.h"
+
+#include <stdlib.h>
+
+#include "tests/support/support.h"
+
+bool
+backend_folder(char folder[BACKEND_FOLDER_BYTES])
+{
+	(void)snprintf(folder, BACKEND_FOLDER_BYTES, "/tmp/assay-db-XXXXXX");
+	return mkdtemp(folder) != NULL;
+}
+
+void
+backend_folder_remove(const char *folder)
+{
+	char command[BACKEND_FOLDER_BYTES + 16];
+
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+	if (system(command) != 0)
+		print_message("%s is left behind\n", folder);
+}
+
+void
+backend_sqlite(struct backend *b, const char *folder, const char *file)
+{
+	*b = (struct backend){ .name = "sqlite", .make = db_new_sqlite };
+	(void)snprintf(b->place, sizeof(b->place), "%s/%s", folder, file);
+}
+
+struct db *
+backend_open(const struct backend *b, uint32_t wait_ms)
+{
+	struct db *db = b->make(b->place, wait_ms);
+	const char *error = "?";
+
+	if (db_reopen(db, &error) != 0)
+		fail_msg("%s: %s", b->name, error);
+	return db;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         backend - the databases that a test of report/ runs on
+ * DESCRIPTION  Each is a name, a place and how a connection to it is made; a table of cases runs
+ *              over all of them. A fault ends the test.
+ */
+#ifndef ASSAY_TEST_BACKEND_H
+#define ASSAY_TEST_BACKEND_H
+
+#include "report/db.h"
+
+#define BACKEND_FOLDER_BYTES 64
+
+struct backend {
+	const char *name;
+	char place[256]; /* file or conninfo */
+	struct db *(*make)(const char *place, uint32_t wait_ms);
+};
+
+/* A folder for files of the test. False: there is none. */
+bool backend_folder(char folder[BACKEND_FOLDER_BYTES]);
+void backend_folder_remove(const char *folder);
+
+void backend_sqlite(struct backend *b, const char *folder, const char *file);
+
+struct db *backend_open(const struct backend *b, uint32_t wait_ms);
+
+#endif
