@@ -17,5 +17,7 @@
 
 int check_command(int argc, char **argv);
 int conf_command(int argc, char **argv);
+int keygen_command(int argc, char **argv);
+int sign_command(int argc, char **argv);
 
 #endif

@@ -11,6 +11,8 @@ static const struct {
 } commands[] = {
 	{ "check", check_command, "say what assayd would do with a message, and why" },
 	{ "conf", conf_command, "check a configuration, or show every setting with its default" },
+	{ "keygen", keygen_command, "make a key for DKIM, and the DNS record for it" },
+	{ "sign", sign_command, "sign a message with DKIM" },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -218,6 +218,18 @@ const struct dns_decoder sig_keys_decoder = {
 };
 
 struct slice
+sig_key_write(struct arena *a, enum key_type type, struct slice public)
+{
+	struct slice p = base64_encode(a, public);
+	struct strbuf b;
+
+	strbuf_init(&b, a, LIMIT_DNS_RDATA_BYTES);
+	strbuf_printf(&b, "v=DKIM1; k=%s; p=", type == KEY_RSA ? "rsa" : "ed25519");
+	strbuf_add(&b, p);
+	return strbuf_slice(&b);
+}
+
+struct slice
 sig_key_name(struct arena *a, struct slice selector, struct slice domain)
 {
 	struct strbuf b;

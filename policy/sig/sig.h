@@ -220,6 +220,10 @@ struct sig_keys {
 struct sig_key sig_key_parse(struct arena *scratch, struct slice record);
 void sig_key_fini(struct sig_key *k);
 
+/* The record that publishes such a key (RFC 6376 3.6.1, RFC 8463 4): "v=DKIM1; k=rsa; p=...".
+ * public: what p= holds, decoded. Arena memory. */
+struct slice sig_key_write(struct arena *a, enum key_type type, struct slice public);
+
 /* selector "._domainkey." domain; arena memory. */
 struct slice sig_key_name(struct arena *a, struct slice selector, struct slice domain);
 
