@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "policy/base/bug.h"
+#include "tests/harness/postbox/file.h"
 #include "tests/harness/postbox/log.h"
 
 #define NAME_BYTES 255 /* of one file; every file system we meet */
@@ -37,13 +38,6 @@ maildir_letter_flag(char letter)
 		if (letters[i].letter == letter)
 			return letters[i].flag;
 	return 0;
-}
-
-static int
-failed(const char *what, const char *path)
-{
-	log_line(NULL, "maildir: %s %s: %s", what, path, strerror(errno));
-	return -1;
 }
 
 /* ---- paths ---- */
@@ -86,7 +80,7 @@ maildir_path_named(char path[MAILDIR_PATH_BYTES], const struct store_account *ac
 	if (len > 0 && len < MAILDIR_PATH_BYTES)
 		return 0;
 	errno = ENAMETOOLONG;
-	return failed("path of", name);
+	return file_failed("path of", name);
 }
 
 int
@@ -109,39 +103,8 @@ int
 maildir_sync(const struct store_folder *f, const char *below)
 {
 	char path[MAILDIR_PATH_BYTES];
-	int fd, result;
 
-	if (maildir_path(path, f, below) == -1)
-		return -1;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1)
-		return failed("open", path);
-	result = fsync(fd);
-	if (result == -1)
-		(void)failed("fsync", path);
-	(void)close(fd);
-	return result;
-}
-
-/* Write, sync and close fd. */
-static int
-write_out(int fd, const char *path, struct slice bytes)
-{
-	int result = 0;
-
-	while (bytes.len > 0 && result == 0) {
-		ssize_t n = write(fd, bytes.p, bytes.len);
-
-		if (n > 0)
-			bytes = slice_from(bytes, (size_t)n);
-		else if (n == 0 || errno != EINTR)
-			result = failed("write", path);
-	}
-	if (result == 0 && fsync(fd) == -1)
-		result = failed("fsync", path);
-	if (close(fd) == -1 && result == 0)
-		result = failed("close", path);
-	return result;
+	return maildir_path(path, f, below) == -1 ? -1 : file_sync_directory(path);
 }
 
 int
@@ -149,19 +112,11 @@ maildir_replace(const struct store_folder *f, const char *file, struct slice tex
 {
 	char path[MAILDIR_PATH_BYTES], temporary[MAILDIR_PATH_BYTES];
 	char below[64];
-	int fd;
 
 	(void)snprintf(below, sizeof(below), "tmp/%s", file);
 	if (maildir_path(path, f, file) == -1 || maildir_path(temporary, f, below) == -1)
 		return -1;
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd == -1)
-		return failed("open", temporary);
-	if (write_out(fd, temporary, text) == -1)
-		return -1;
-	if (rename(temporary, path) == -1)
-		return failed("rename", temporary);
-	return maildir_sync(f, "");
+	return file_replace(path, temporary, text) == -1 ? -1 : maildir_sync(f, "");
 }
 
 static int
@@ -177,17 +132,11 @@ int
 maildir_remove_tree(const char *path)
 {
 	if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == -1 && errno != ENOENT)
-		return failed("remove", path);
+		return file_failed("remove", path);
 	return 0;
 }
 
 /* ---- folders ---- */
-
-static int
-make_directory(const char *path)
-{
-	return mkdir(path, 0700) == -1 && errno != EEXIST ? failed("mkdir", path) : 0;
-}
 
 static int
 maildir_folder_make(struct store_folder *f)
@@ -196,7 +145,7 @@ maildir_folder_make(struct store_folder *f)
 	char path[MAILDIR_PATH_BYTES], header[64];
 
 	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++)
-		if (maildir_path(path, f, below[i]) == -1 || make_directory(path) == -1)
+		if (maildir_path(path, f, below[i]) == -1 || file_make_directory(path) == -1)
 			return -1;
 	if (maildir_path(path, f, MAILDIR_UIDS) == -1)
 		return -1;
@@ -221,7 +170,7 @@ maildir_folder_remove(struct store_folder *f)
 	    maildir_path_named(trash, f->account, "INBOX", below) == -1)
 		return -1;
 	if (rename(path, trash) == -1)
-		return failed("rename", path);
+		return file_failed("rename", path);
 	(void)maildir_remove_tree(trash);
 	return maildir_sync(f->account->folders[0], "");
 }
@@ -235,7 +184,7 @@ maildir_folder_rename(struct store_folder *f, const char *to)
 	    maildir_path_named(to_path, f->account, to, "") == -1)
 		return -1;
 	if (rename(from_path, to_path) == -1)
-		return failed("rename", from_path);
+		return file_failed("rename", from_path);
 	return maildir_sync(f->account->folders[0], "");
 }
 
@@ -302,9 +251,9 @@ maildir_stage(struct store_account *account, struct slice bytes, int64_t date_s,
 		return -1;
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd == -1)
-		return failed("open", path);
+		return file_failed("open", path);
 	m->file = heap_copy(file);
-	if (write_out(fd, path, bytes) == 0) {
+	if (file_write_out(fd, path, bytes) == 0) {
 		/* A wrong date is no reason to lose the mail. */
 		(void)utimensat(AT_FDCWD, path, times, 0);
 		return 0;
@@ -335,9 +284,9 @@ note_uid(const struct store_folder *f, const struct stored *m)
 		return -1;
 	fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 	if (fd == -1)
-		return failed("open", path);
+		return file_failed("open", path);
 	len = snprintf(line, sizeof(line), "%u %.*s\n", m->message.uid, SLICE_ARG(base));
-	return write_out(fd, path, slice_of(line, (size_t)len));
+	return file_write_out(fd, path, slice_of(line, (size_t)len));
 }
 
 static int
@@ -358,7 +307,7 @@ maildir_commit(struct store_folder *f, struct stored *m)
 	}
 	if (rename(from, to) == -1) {
 		free(file);
-		return failed("rename", from);
+		return file_failed("rename", from);
 	}
 	if (maildir_sync(f, is_new ? "new" : "cur") == -1) {
 		(void)unlink(to); /* the sender is told no: it must not turn up after all */
@@ -386,7 +335,7 @@ maildir_update(struct store_folder *f, struct stored *m)
 	}
 	if (rename(from, to) == -1) {
 		free(file);
-		return failed("rename", from);
+		return file_failed("rename", from);
 	}
 	free(m->file);
 	m->file = file;
@@ -400,7 +349,7 @@ maildir_remove(struct store_folder *f, struct stored *m)
 
 	if (maildir_path(path, f, m->file) == -1)
 		return -1;
-	return unlink(path) == -1 && errno != ENOENT ? failed("unlink", path) : 0;
+	return unlink(path) == -1 && errno != ENOENT ? file_failed("unlink", path) : 0;
 }
 
 /* All of fd into text, whose size is what the file had at start. */
@@ -439,7 +388,7 @@ maildir_read(struct store_folder *f, const struct stored *m)
 		(void)close(fd);
 	}
 	if (text == NULL)
-		(void)failed("read", path);
+		(void)file_failed("read", path);
 	return text;
 }
 

@@ -13,6 +13,7 @@
 #include "policy/base/bug.h"
 #include "policy/base/num.h"
 #include "policy/base/strbuf.h"
+#include "tests/harness/postbox/file.h"
 #include "tests/harness/postbox/log.h"
 #include "tests/harness/postbox/store_maildir.h"
 
@@ -105,26 +106,6 @@ by_uid(const void *a, const void *b)
 
 /* ---- the small files ---- */
 
-/* The whole file as arena memory; empty when there is none. */
-static struct slice
-read_file(struct arena *a, const char *path)
-{
-	FILE *file = fopen(path, "re");
-	struct stat st;
-	char *text;
-	size_t len;
-
-	if (file == NULL || fstat(fileno(file), &st) == -1 || st.st_size < 0) {
-		if (file != NULL)
-			(void)fclose(file);
-		return slice_of(NULL, 0);
-	}
-	text = arena_alloc(a, (size_t)st.st_size);
-	len = fread(text, 1, (size_t)st.st_size, file);
-	(void)fclose(file);
-	return slice_of(text, len);
-}
-
 static void
 take_header(struct store_folder *f, struct slice line)
 {
@@ -168,7 +149,7 @@ load_uids(struct load *l)
 
 	if (maildir_path(path, l->folder, MAILDIR_UIDS) == -1)
 		return;
-	text = read_file(l->arena, path);
+	text = file_read(l->arena, path);
 	if (slice_next(&text, '\n', &line))
 		take_header(l->folder, line);
 	while (slice_next(&text, '\n', &line))
@@ -184,7 +165,7 @@ load_keywords(struct load *l)
 
 	if (maildir_path(path, f, MAILDIR_KEYWORDS) == -1)
 		return;
-	text = read_file(l->arena, path);
+	text = file_read(l->arena, path);
 	while (f->keyword_count < POSTBOX_KEYWORDS && slice_next(&text, '\n', &line))
 		f->keywords[f->keyword_count++] = heap_copy(
 		    arena_str(l->arena, slice_sub(line, 0, POSTBOX_KEYWORD_BYTES)));
