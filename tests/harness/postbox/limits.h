@@ -26,8 +26,12 @@
 #define POSTBOX_IMAP_LOGIN_MS	60000	/* before authentication; ours; -> BYE */
 #define POSTBOX_IMAP_MS		1800000	/* RFC 3501 5.4: at least 30 minutes; -> BYE */
 #define POSTBOX_WRITE_MS	60000	/* a peer that reads nothing; ours; -> closed */
-#define POSTBOX_RELAY_MS	120000	/* one domain of one message; ours; -> bounced */
-#define POSTBOX_CONNECT_MS	30000	/* to another server; ours; -> temporary failure */
+#define POSTBOX_RELAY_MS	120000	/* one domain in one attempt; ours; -> tried again later */
+#define POSTBOX_CONNECT_MS	30000	/* to another server; ours; -> the next host */
+#define POSTBOX_DNS_MS		5000	/* one lookup for relaying; ours; -> tried again later */
+#define POSTBOX_RETRY_MS	300000	/* before the second attempt; --relay-retry; doubles each time */
+#define POSTBOX_RETRY_MAX_MS	3600000	/* and grows no further; RFC 5321 4.5.4.1: 30 minutes and more */
+#define POSTBOX_LIFETIME_MS	432000000	/* 5 days; --relay-lifetime; RFC 5321 4.5.4.1; -> bounced */
 
 /* One connection's bytes */
 #define POSTBOX_BUFFER_BYTES	16384	/* each way; a line is never longer; ours */
@@ -49,6 +53,9 @@
 #define POSTBOX_KEYWORD_BYTES	64	/* one keyword; ours; -> BAD */
 #define POSTBOX_RECIPIENTS	100	/* of one message; RFC 5321 4.5.3.1.8; -> 452 */
 #define POSTBOX_HOPS		50	/* Received fields; RFC 5321 6.3 says at least 100 is a loop; Postfix 50; -> 554 */
+#define POSTBOX_QUEUE_MESSAGES	1000	/* waiting to be relayed; ours; -> 452 */
+#define POSTBOX_QUEUE_BYTES	((size_t)64 * 1024 * 1024)	/* the same; ours; -> 452 */
+#define POSTBOX_RELAY_THREADS	4	/* messages being relayed at once; ours; -> they wait */
 
 /* Configuration */
 #define POSTBOX_USERS		64	/* ours; -> refused at start */

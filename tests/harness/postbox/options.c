@@ -9,6 +9,7 @@
 
 #define HELP_BYTES   8192
 #define DEFAULT_BASE 10000 /* --port-offset: no privileges needed */
+#define DEFAULT_SMTP 25	   /* --relay-port */
 
 /* A command line that is being read. */
 struct reader {
@@ -244,12 +245,64 @@ take_relay_port(struct reader *r, const char *value)
 	return 0;
 }
 
+/* "192.0.2.1:25", "[2001:db8::1]:25". */
+static int
+read_address_port(struct reader *r, struct slice text, struct ip_address *ip, uint16_t *port)
+{
+	size_t colon = slice_find_last(text, ':');
+	struct slice address = slice_sub(text, 0, colon == SLICE_NONE ? 0 : colon);
+	uint32_t number;
+
+	if (address.len > 2 && address.p[0] == '[' && address.p[address.len - 1] == ']')
+		address = slice_sub(address, 1, address.len - 2);
+	if (ip_parse(address, ip) == -1 ||
+	    num_u32(slice_from(text, colon + 1), 1, UINT16_MAX, &number) == -1)
+		return wrong(r, "not ADDRESS:PORT");
+	*port = (uint16_t)number;
+	return 0;
+}
+
 static int
 take_relay_host(struct reader *r, const char *value)
 {
 	r->options->relay = true;
-	r->options->relay_host = value;
+	return read_address_port(
+	    r, slice_str(value), &r->options->relay_host, &r->options->relay_host_port);
+}
+
+static int
+take_relay_map(struct reader *r, const char *value)
+{
+	struct server_options *o = r->options;
+	struct slice rest = slice_str(value), from;
+	struct relay_map *map = &o->relay_map[o->relay_map_count];
+
+	if (o->relay_map_count == POSTBOX_DOMAINS)
+		return wrong(r, "too many addresses");
+	if (!slice_next(&rest, '=', &from) || ip_parse(from, &map->from) == -1)
+		return wrong(r, "not ADDRESS=ADDRESS:PORT");
+	o->relay_map_count++;
+	return read_address_port(r, rest, &map->to, &map->port);
+}
+
+static int
+take_relay_anywhere(struct reader *r, const char *value)
+{
+	(void)value;
+	r->options->relay_anywhere = true;
 	return 0;
+}
+
+static int
+take_relay_retry(struct reader *r, const char *value)
+{
+	return read_u32(r, value, 1, POSTBOX_RETRY_MAX_MS, &r->options->relay_retry_ms);
+}
+
+static int
+take_relay_lifetime(struct reader *r, const char *value)
+{
+	return read_u32(r, value, 0, POSTBOX_LIFETIME_MS, &r->options->relay_lifetime_ms);
 }
 
 static int
@@ -334,7 +387,11 @@ static const struct option_row {
 	{ "milter-timeout", "MS", "how long it may take to reply [30000]", take_milter_timeout },
 	{ "relay", NULL, "send the users' own mail to the MX of its domain", take_relay },
 	{ "relay-port", "PORT", "to this port there [25]", take_relay_port },
-	{ "relay-host", "ADDRESS:PORT", "send it there instead, without asking DNS", take_relay_host },
+	{ "relay-map", "A=B:PORT", "what DNS directs to address A goes to B, PORT; repeat for more", take_relay_map },
+	{ "relay-host", "ADDRESS:PORT", "send all of it there instead, without asking DNS", take_relay_host },
+	{ "relay-anywhere", NULL, "to other machines too: without it only loopback is sent to", take_relay_anywhere },
+	{ "relay-retry", "MS", "what is put off is tried again after this, then twice it... [300000]", take_relay_retry },
+	{ "relay-lifetime", "MS", "and comes back as undeliverable after this [432000000]", take_relay_lifetime },
 	{ "dns", "ADDRESS@PORT", "name server for the MX [the system's]", take_dns },
 	{ "maildir", "DIR", "keep the mail there [in memory]", take_maildir },
 	{ "message-size", "BYTES", "largest message [16777216]", take_message_size },
@@ -355,9 +412,13 @@ options_help(struct arena *a)
 	strbuf_str(&b,
 	    "usage: postbox --user NAME:PASSWORD [OPTION...]\n\n"
 	    "A mail server for tests: SMTP, POP3 and IMAP in one program, with a milter in front.\n"
-	    "It binds to loopback unless told otherwise, and relays mail for nobody but its own\n"
-	    "users, after they have given their password. It is a harness and is not installed:\n"
-	    "never let it near the mail of real people.\n\n");
+	    "It binds to loopback unless told otherwise, and sends nothing to other machines "
+	    "unless\n"
+	    "told so. It is no open relay: it relays mail for nobody but its own users, after "
+	    "they\n"
+	    "have given their password. It is a harness and is not installed: never let it near "
+	    "the\n"
+	    "mail of real people.\n\n");
 	for (size_t i = 0; i < ROWS; i++) {
 		const char *option = arena_printf(a, "--%s%s%s", rows[i].name,
 		    rows[i].argument == NULL ? "" : " ",
@@ -429,7 +490,9 @@ set_defaults(struct server_options *o)
 	o->bind = ip_from_bytes(IP_V4, loopback);
 	o->milter_default = MILTER_DEFAULT_TEMPFAIL;
 	o->milter_timeout_ms = 30000;
-	o->relay_port = 25;
+	o->relay_port = DEFAULT_SMTP;
+	o->relay_retry_ms = POSTBOX_RETRY_MS;
+	o->relay_lifetime_ms = POSTBOX_LIFETIME_MS;
 	o->max_message_bytes = POSTBOX_MESSAGE_BYTES;
 	o->max_store_bytes = POSTBOX_STORE_BYTES;
 	o->max_connections = POSTBOX_CONNECTIONS;

@@ -15,6 +15,7 @@
 
 #include "policy/base/bug.h"
 #include "tests/harness/postbox/log.h"
+#include "tests/harness/postbox/relay.h"
 
 ENUMTAB_WORDS(milter_default_word, enum milter_default, MILTER_DEFAULTS)
 
@@ -259,10 +260,13 @@ server_run(struct server *server)
 	close_listeners(t);
 	/* Who waits for a command finds no more; who is answering one may finish the sentence. */
 	end_connections(t, stream_shutdown_input);
-	if (wait_gone(t, POSTBOX_STOP_WAIT_MS))
-		return true;
-	end_connections(t, stream_shutdown);
-	return wait_gone(t, POSTBOX_STOP_WAIT_MS);
+	if (!wait_gone(t, POSTBOX_STOP_WAIT_MS)) {
+		end_connections(t, stream_shutdown);
+		if (!wait_gone(t, POSTBOX_STOP_WAIT_MS))
+			return false;
+	}
+	/* Nobody adds to the queue any more. */
+	return server->queue == NULL || relay_queue_stop(server->queue);
 }
 
 void
@@ -363,8 +367,9 @@ open_tls(struct server *server, const char **error_r)
 	return server->tls_client == NULL ? -1 : 0;
 }
 
+/* For mail to others: who asks for their MX, and the queue. */
 static int
-open_resolver(struct server *server, const char **error_r)
+open_relay(struct server *server, const char **error_r)
 {
 	const char *forwarder = server->options.dns;
 	struct dns_unbound_options options = {
@@ -380,7 +385,8 @@ open_resolver(struct server *server, const char **error_r)
 	if (backend == NULL)
 		return -1;
 	server->resolver = resolver_new(backend, NULL);
-	return 0;
+	server->queue = relay_queue_new(server, error_r);
+	return server->queue == NULL ? -1 : 0;
 }
 
 static void
@@ -424,8 +430,11 @@ server_new(struct arena *a, const struct server_options *options, const char **e
 	threads_open(server);
 	/* Listening comes last: whoever gets through finds everything ready. */
 	if (open_accounts(server, error_r) == -1 || open_tls(server, error_r) == -1 ||
-	    open_resolver(server, error_r) == -1 || open_listeners(server, error_r) == -1)
+	    open_relay(server, error_r) == -1 || open_listeners(server, error_r) == -1) {
+		if (server->queue != NULL && !relay_queue_stop(server->queue))
+			bug("the queue does not stop");
 		server_free(&server);
+	}
 	return server;
 }
 
@@ -438,6 +447,7 @@ server_free(struct server **server)
 	if (s == NULL)
 		return;
 	threads_close(s->threads);
+	relay_queue_free(&s->queue);
 	resolver_free(&s->resolver);
 	tls_free(&s->tls_client);
 	tls_free(&s->tls_server);

@@ -35,6 +35,12 @@ struct listening { /* a row of --port and --print-ports */
 	uint16_t port; /* asked for; once listening, what it is */
 };
 
+/* --relay-map: what DNS directs to one address goes to another. */
+struct relay_map {
+	struct ip_address from, to;
+	uint16_t port;
+};
+
 struct server_options {		/* borrowed text lives in the arena of the server */
 	const char *hostname;	/* in greetings, HELO and Received */
 	struct ip_address bind; /* 127.0.0.1 */
@@ -54,10 +60,15 @@ struct server_options {		/* borrowed text lives in the arena of the server */
 	enum milter_default milter_default;
 	uint32_t milter_timeout_ms; /* a reply of the milter */
 
-	bool relay;		/* --relay: own users' mail goes out to the MX of its domain */
-	uint16_t relay_port;	/* 25 plus the offset of the other side */
-	const char *dns;	/* "127.0.0.1@5353"; NULL: the system's resolver */
-	const char *relay_host; /* everything goes to "host:port" instead; NULL: by MX */
+	bool relay;	     /* --relay: own users' mail goes out to the MX of its domain */
+	bool relay_anywhere; /* to addresses that are not loopback, too */
+	uint16_t relay_port; /* of every MX that is not in the map */
+	struct relay_map relay_map[POSTBOX_DOMAINS];
+	size_t relay_map_count;
+	struct ip_address relay_host; /* everything goes there instead, if the port is not 0 */
+	uint16_t relay_host_port;
+	uint32_t relay_retry_ms, relay_lifetime_ms;
+	const char *dns; /* "127.0.0.1@5353"; NULL: the system's resolver */
 
 	size_t max_message_bytes;
 	size_t max_store_bytes;
@@ -67,6 +78,8 @@ struct server_options {		/* borrowed text lives in the arena of the server */
 	bool print_ports;
 	bool verbose;
 };
+
+struct relay_queue; /* relay.h */
 
 struct server_counters { /* MT: atomic */
 	atomic_uint_fast64_t connections, refused, delivered, relayed, rejected;
@@ -79,6 +92,7 @@ struct server {
 	struct tls_context *tls_server;
 	struct tls_context *tls_client; /* opportunistic, for relaying */
 	struct resolver *resolver;	/* for MX; NULL unless options.relay */
+	struct relay_queue *queue;	/* the same */
 	struct server_counters counters;
 	struct server_threads *threads; /* server.c's own */
 };

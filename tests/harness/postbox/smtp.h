@@ -3,7 +3,7 @@
  * NAME         smtp - what the files of the SMTP session share
  * DESCRIPTION  smtp.c has the loop, the table of commands and the small ones; smtp_auth.c AUTH;
  *              smtp_envelope.c MAIL, RCPT and XCLIENT; smtp_data.c the message; smtp_milter.c asks
- *              the filter; relay.c is the client that carries own users' mail further.
+ *              the filter. What own users send to others goes into the queue of relay.h.
  *
  *              A command's function answers and says whether the session goes on. What lives as
  *              long as one message is in session->mail, which smtp_forget_mail() empties.

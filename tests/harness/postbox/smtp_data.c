@@ -320,10 +320,13 @@ deliver(struct smtp_session *s, struct arena *a, const struct smtp_message *m)
 	return NULL;
 }
 
-static void
+/* What goes to others is queued. NULL, or a reply. */
+static const char *
 relay(struct smtp_session *s, struct arena *a, const struct smtp_message *m)
 {
 	struct relay_mail mail = {
+		.id = s->queue_id,
+		.user = s->user == NULL ? slice_of(NULL, 0) : s->user->name,
 		.sender = s->sender.address,
 		.eight_bit = s->eight_bit,
 		.smtputf8 = s->smtputf8,
@@ -337,10 +340,17 @@ relay(struct smtp_session *s, struct arena *a, const struct smtp_message *m)
 				.domain = s->recipients[i].to.domain
 			};
 	if (mail.count == 0 || m->quarantine != NULL)
-		return;
+		return NULL;
 	mail.text = whole_text(a, m, "");
-	relay_send(s->c, a, &mail);
-	relay_bounce(s->c, a, &mail, s->user);
+	switch (relay_queue_add(s->c->server->queue, &mail)) {
+	case RELAY_QUEUED:
+		return NULL;
+	case RELAY_FULL:
+		return "452 4.3.1 Error: queue full";
+	case RELAY_NOT_WRITTEN:
+		return "451 4.3.0 Error: queue can't be written";
+	}
+	bug("relay_queue_add");
 }
 
 /* NULL: it is ours now. */
@@ -358,7 +368,7 @@ accept_text(struct smtp_session *s, const struct text *t)
 	a = arena_new(t->len + POSTBOX_CONNECTION_MEMORY);
 	refused = deliver(s, a, &m);
 	if (refused == NULL)
-		relay(s, a, &m);
+		refused = relay(s, a, &m);
 	arena_free(&a);
 	return refused;
 }

@@ -216,9 +216,10 @@ make_queue_id(struct smtp_session *s)
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	(void)snprintf(s->queue_id, sizeof(s->queue_id), "%llX%05lX%llX",
-	    (unsigned long long)s->c->number, (unsigned long)(now.tv_nsec / 1000),
-	    (unsigned long long)++s->messages);
+	/* It is a file's name in the queue: not to be given again in another life. */
+	(void)snprintf(s->queue_id, sizeof(s->queue_id), "%llX%05lX%llX%llX",
+	    (unsigned long long)now.tv_sec, (unsigned long)(now.tv_nsec / 1000),
+	    (unsigned long long)s->c->number, (unsigned long long)++s->messages);
 }
 
 enum smtp_next

@@ -136,25 +136,45 @@ finish_connect(struct arena *a, int fd, const struct sockaddr *sa, socklen_t len
 	return NULL;
 }
 
-struct stream *
-stream_connect(struct arena *a, const struct ip_address *peer, uint16_t port, uint32_t timeout_ms,
-    const char **error_r)
+/* An address in the form of the system; its length. */
+static socklen_t
+to_sockaddr(const struct ip_address *ip, uint16_t port, struct sockaddr_storage *out)
 {
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	bool is_v4 = peer->family == IP_V4;
-	int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memset(out, 0, sizeof(*out));
+	if (ip->family == IP_V4) {
+		memcpy(&v4.sin_addr, ip->bytes, sizeof(v4.sin_addr));
+		memcpy(out, &v4, sizeof(v4));
+		return sizeof(v4);
+	}
+	memcpy(&v6.sin6_addr, ip->bytes, sizeof(v6.sin6_addr));
+	memcpy(out, &v6, sizeof(v6));
+	return sizeof(v6);
+}
+
+struct stream *
+stream_connect(struct arena *a, const struct ip_address *peer, uint16_t port,
+    const struct ip_address *from, uint32_t timeout_ms, const char **error_r)
+{
+	struct sockaddr_storage to, source;
+	socklen_t len = to_sockaddr(peer, port, &to), source_len;
+	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd == -1) {
 		*error_r = arena_printf(a, "socket: %s", strerror(errno));
 		return NULL;
 	}
-	memcpy(&v4.sin_addr, peer->bytes, sizeof(v4.sin_addr));
-	memcpy(&v6.sin6_addr, peer->bytes, sizeof(v6.sin6_addr));
-	if (is_v4)
-		return finish_connect(
-		    a, fd, (const struct sockaddr *)&v4, sizeof(v4), timeout_ms, error_r);
-	return finish_connect(a, fd, (const struct sockaddr *)&v6, sizeof(v6), timeout_ms, error_r);
+	if (from != NULL && from->family == peer->family) {
+		source_len = to_sockaddr(from, 0, &source);
+		if (bind(fd, (const struct sockaddr *)&source, source_len) == -1) {
+			*error_r = arena_printf(a, "bind: %s", strerror(errno));
+			(void)close(fd);
+			return NULL;
+		}
+	}
+	return finish_connect(a, fd, (const struct sockaddr *)&to, len, timeout_ms, error_r);
 }
 
 struct stream *

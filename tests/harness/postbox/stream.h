@@ -48,10 +48,11 @@ struct stream *stream_new(int fd, uint32_t timeout_ms) __attribute__((returns_no
 void stream_free(struct stream **s);
 
 /*
- * A connection to a server, as a client. NULL with *error_r set (arena text).
+ * A connection to a server, as a client. from: the address to come from, if it is of the same
+ * family; NULL: any. NULL with *error_r set (arena text).
  */
 struct stream *stream_connect(struct arena *a, const struct ip_address *peer, uint16_t port,
-    uint32_t timeout_ms, const char **error_r);
+    const struct ip_address *from, uint32_t timeout_ms, const char **error_r);
 /* The same to a Unix-domain socket (the milter). */
 struct stream *stream_connect_unix(
     struct arena *a, const char *path, uint32_t timeout_ms, const char **error_r);
