@@ -32,12 +32,13 @@ class Assayd:
         self.fixed = {
             "socket": self.socket,
             "socket_mode": "0666",
-            "user": user or "nobody",
             "authserv_id": "mx.demo.example",
             "log_target": "stderr",
             "dns_mode": "forward",
             "dns_forwarders": [f"127.0.0.1@{dns_port}"],
         }
+        if os.geteuid() == 0:  # nobody else may change who it is
+            self.fixed["user"] = user or "nobody"
         self.child = None
         self.began = 0
         self.configure(settings)
@@ -70,6 +71,10 @@ class Assayd:
 
     def _reload_lines(self):
         return [line for line in self.child.log().splitlines() if "reloaded " in line or "reload failed" in line]
+
+    def new_lines(self, seen):
+        """What the log says behind its first `seen` characters, of messages only."""
+        return [line for line in self.child.log()[seen:].splitlines() if " qid=" in line]
 
     def line_of(self, queue_id):
         """The log line of that message."""

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A private Postfix: own configuration, queue, port and mailboxes, all below one folder."""
 
-import email
 import os
 import pwd
-import re
 import subprocess
 import time
 
+from .arrival import QUEUED_AS, Arrival
 from .process import Child, LabError, free_ports, listens, wait_until
 
 # static:inbox/ puts every recipient's mail into one Maildir; nothing here asks the DNS.
@@ -70,30 +69,11 @@ postlog   unix-dgram n - n - 1 postlogd
 """
 
 DAEMONS = "/usr/lib/postfix/sbin"
-QUEUED_AS = re.compile(r"queued as ([0-9A-Za-z]+)")
-
-
-class Arrival:
-    """Where a message ended, and what stands there."""
-
-    INBOX, HOLD, NOWHERE = "inbox", "hold queue", "nowhere"
-
-    def __init__(self, place, raw=b""):
-        self.place = place
-        self.raw = raw
-        self.message = email.message_from_bytes(raw)
-
-    def fields(self, name):
-        """Values of that header field, unfolded, topmost first."""
-        return [
-            re.sub(r"\r?\n[ \t]+", " ", str(v)).strip() for v in self.message.get_all(name, [])
-        ]
-
-    def names(self):
-        return [k for k, _ in self.message.items()]
 
 
 class Postfix:
+    name = "Postfix"
+
     def __init__(self, folder, milter):
         self.folder = os.path.join(folder, "postfix")
         self.milter = milter

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Everything together: keys, zone, nsd, assayd, Postfix; and the way out."""
+"""Everything together: keys, zone, nsd, assayd, a mail server; and the way out."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from .process import adopt_orphans, reap, remove_folder, temporary_folder
 from .smtp import Client
 
 ZONE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "demo", "demo.zone")
-SIGNERS = ("bank.example", "shop.example", "friend.example", "xn--bcher-kva.example")
+SIGNERS = ("alice.example", "bank.example", "shop.example", "friend.example", "xn--bcher-kva.example")
 NEEDS = {
     "nsd": "/usr/sbin/nsd",
     "postfix": "/usr/sbin/postfix",
@@ -21,11 +21,15 @@ NEEDS = {
 }
 
 
-def why_not():
-    """Why the lab can't run here, in words; None if it can."""
-    if os.geteuid() != 0:
+def why_not(mta=Postfix):
+    """Why the lab can't run here with this mail server, in words; None if it can."""
+    if mta is Postfix and os.geteuid() != 0:
         return "Postfix wants root"
-    missing = [name for name, path in NEEDS.items() if not os.access(path, os.X_OK)]
+    missing = [
+        name
+        for name, path in NEEDS.items()
+        if not os.access(path, os.X_OK) and (name != "postfix" or mta is Postfix)
+    ]
     if missing:
         return "not installed: " + ", ".join(missing)
     return None
@@ -36,14 +40,19 @@ def _leave(number, _frame):
 
 
 class Lab:
-    """with Lab() as lab: everything runs; behind it nothing does, and nothing is left."""
+    """with Lab() as lab: everything runs; behind it nothing does, and nothing is left.
 
-    def __init__(self, settings=None, **assayd_options):
+    mta: the class of the server that receives, Postfix or Postbox; lab.mta is the one that runs.
+    """
+
+    def __init__(self, settings=None, mta=Postfix, **assayd_options):
         self.settings = settings
+        self.mta_class = mta
         self.assayd_options = assayd_options
         self.folder = None
         self.keys = {}
-        self.nsd = self.assayd = self.postfix = None
+        self.nsd = self.assayd = self.mta = None
+        self.parts = []
 
     def __enter__(self):
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -63,12 +72,22 @@ class Lab:
         self.keys["ed25519"] = Key("bank.example", "ed1", kind="ed25519")
         with open(ZONE, encoding="ascii") as f:
             zone = f.read() + "".join(k.zone_line() for k in self.keys.values())
-        self.nsd = Nsd(self.folder, zone, broken=("broken.example",))
-        self.nsd.start()
-        self.assayd = Assayd(self.folder, self.nsd.port, self.settings, **self.assayd_options)
-        self.assayd.start()
-        self.postfix = Postfix(self.folder, self.assayd.socket)
-        self.postfix.start()
+        self.nsd = self.run(Nsd(self.folder, zone, broken=("broken.example",)))
+        self.assayd = self.run(
+            Assayd(self.folder, self.nsd.port, self.settings, **self.assayd_options)
+        )
+        self.mta = self.run(self.mta_class(self.folder, self.assayd.socket))
+
+    def run(self, part):
+        """Start it, and stop it at the end; the part itself."""
+        self.parts.append(part)
+        part.start()
+        return part
+
+    @property
+    def postfix(self):
+        """The mail server, for tests of what only Postfix has."""
+        return self.mta
 
     def __exit__(self, *_):
         self.close()
@@ -77,13 +96,12 @@ class Lab:
         # From here on nothing interrupts: a second Ctrl-C would leave servers behind.
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        for part in (self.postfix, self.assayd, self.nsd):
-            if part is not None:
-                part.stop()
+        for part in reversed(self.parts):
+            part.stop()
         reap()
         if self.folder is not None:
             remove_folder(self.folder)
             self.folder = None
 
     def client(self, ip, helo, name="[UNAVAILABLE]", port=None):
-        return Client(port or self.postfix.port, ip, helo, name)
+        return Client(port or self.mta.port, ip, helo, name)
