@@ -24,23 +24,31 @@ struct loader {
 };
 
 static void
-bad_value(struct loader *l, const struct conf_setting *s, unsigned line, struct slice found,
-    const char *why)
+bad_value(
+    struct loader *l, const struct conf_setting *s, const struct conf_entry *e, const char *why)
 {
-	conf_fault(&l->faults, line, "%s: found \"%s\"%s%s%s, allowed: %s", s->name,
-	    arena_printable(l->arena, found, 100), why == NULL ? "" : " (", why == NULL ? "" : why,
-	    why == NULL ? "" : ")", conf_setting_allowed(l->arena, s));
+	const char *where = s->name;
+
+	if (e->section != NULL)
+		where = arena_printf(l->arena, "%s \"%s\": %s", e->section->name,
+		    arena_printable(l->arena, e->title, 100), s->name);
+	conf_fault(&l->faults, e->line, "%s: found \"%s\"%s%s%s, allowed: %s", where,
+	    arena_printable(l->arena, e->text, 100), why == NULL ? "" : " (",
+	    why == NULL ? "" : why, why == NULL ? "" : ")", conf_setting_allowed(l->arena, s));
 }
 
-/* The entries of one setting, in order of the file. */
+/* The entries of one setting, in order of the file; title: of that section only, or NULL. */
 static size_t
-entries_of(struct loader *l, const struct conf_setting *s, const struct conf_entry **out)
+entries_of(struct loader *l, const struct conf_setting *s, const struct slice *title,
+    const struct conf_entry **out)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < l->entries.count; i++) {
-		if (l->entries.list[i].setting == s)
-			out[count++] = &l->entries.list[i];
+		const struct conf_entry *e = &l->entries.list[i];
+
+		if (e->setting == s && (title == NULL || slice_equal(e->title, *title)))
+			out[count++] = e;
 	}
 	return count;
 }
@@ -60,75 +68,108 @@ check_readable(struct loader *l, const struct conf_setting *s, const struct conf
 {
 	if (s->kind == CONF_FILE && e->text.len > 0 &&
 	    access(arena_str(l->arena, e->text), R_OK) != 0)
-		bad_value(l, s, e->line, e->text, strerror(errno));
+		bad_value(l, s, e, strerror(errno));
+}
+
+/* The entries of a setting, at least one, become what is at its place in object. */
+static void
+apply_entries(struct loader *l, const struct conf_setting *s, const struct conf_entry **given,
+    size_t count, void *object)
+{
+	struct slice *texts = arena_array(l->arena, count, sizeof(*texts));
+	size_t bad;
+	const char *why;
+
+	if (!given[0]->item)
+		count = 0; /* an empty list */
+	for (size_t i = 0; i < count; i++)
+		texts[i] = given[i]->text;
+	if (conf_value_store(l->arena, s, texts, count, object, &bad, &why) != 0)
+		bad_value(l, s, given[bad], why);
+	else
+		check_readable(l, s, given[0]);
 }
 
 static void
 apply_setting(struct loader *l, const struct conf_setting *s)
 {
 	const struct conf_entry **given = arena_array(l->arena, l->entries.count, sizeof(*given));
-	size_t count = entries_of(l, s, given), bad;
-	struct slice *texts = arena_array(l->arena, count, sizeof(*texts));
-	const char *why;
+	size_t count = entries_of(l, s, NULL, given);
 
-	if (count == 0)
-		return;
-	if (!given[0]->item)
-		count = 0; /* an empty list */
-	for (size_t i = 0; i < count; i++)
-		texts[i] = given[i]->text;
-	if (conf_value_store(l->arena, s, texts, count, l->conf, &bad, &why) != 0)
-		bad_value(l, s, given[bad]->line, texts[bad], why);
-	else
-		check_readable(l, s, given[0]);
+	if (count > 0)
+		apply_entries(l, s, given, count, l->conf);
 }
 
+/* What stands in one section. */
 static void
-apply_rule(
-    struct loader *l, const struct conf_entry *e, struct domain_rule_entry *list, size_t *count)
+apply_options(struct loader *l, const struct conf_setting *s, const struct conf_entry *section,
+    const struct conf_entry **given, void *object)
 {
-	struct domain_rule_entry *out = &list[*count];
-	size_t bad;
+	for (size_t i = 0; i < s->option_count; i++) {
+		const struct conf_setting *option = &s->options[i];
+		size_t count = entries_of(l, option, &section->title, given);
+
+		if (!option->required)
+			conf_value_default(l->arena, option, object);
+		if (count > 0)
+			apply_entries(l, option, given, count, object);
+		else if (option->required)
+			conf_fault(&l->faults, section->line, "%s \"%s\": no %s, allowed: %s = %s",
+			    s->name, arena_printable(l->arena, section->title, 100), option->name,
+			    option->name, conf_setting_allowed(l->arena, option));
+	}
+}
+
+static bool
+title_equal(const struct conf_setting *s, const char *a, const char *b)
+{
+	const struct slice *x = (const struct slice *)(const void *)(a + s->title_offset);
+	const struct slice *y = (const struct slice *)(const void *)(b + s->title_offset);
+
+	return slice_equal(*x, *y) &&
+	    (s->below_offset == 0 || a[s->below_offset] == b[s->below_offset]);
+}
+
+/* False: it has no title that can be used. */
+static bool
+apply_title(struct loader *l, const struct conf_setting *s, const struct conf_entry *section,
+    const char *objects, char *object)
+{
 	const char *why;
 
-	if (!e->item) {
-		conf_fault(&l->faults, e->line, "%s \"%s\": no rule, allowed: %s", e->setting->name,
-		    arena_printable(l->arena, e->title, 100),
-		    conf_setting_allowed(l->arena, e->setting));
-		return;
+	if (conf_value_title(l->arena, s, section->title, object, &why) != 0) {
+		conf_fault(&l->faults, section->line,
+		    "%s: found \"%s\" (%s), allowed: a domain name, or *. and a domain name",
+		    s->name, arena_printable(l->arena, section->title, 100), why);
+		return false;
 	}
-	if (conf_value_rule(l->arena, e->setting, e->title, e->text, out, &bad, &why) != 0) {
-		if (bad == 1)
-			bad_value(l, e->setting, e->line, e->text, why);
-		else
-			conf_fault(&l->faults, e->line,
-			    "%s: found \"%s\" (%s), allowed: a domain name, or *. and a domain "
-			    "name",
-			    e->setting->name, arena_printable(l->arena, e->title, 100), why);
-		return;
-	}
-	for (size_t i = 0; i < *count; i++) {
-		if (slice_equal(list[i].domain, out->domain) &&
-		    list[i].subdomains == out->subdomains) {
-			conf_fault(&l->faults, e->line, "%s \"%s\": given again", e->setting->name,
-			    arena_printable(l->arena, e->title, 100));
-			return;
+	for (const char *other = objects; other < object; other += s->object_size)
+		if (title_equal(s, other, object)) {
+			conf_fault(&l->faults, section->line, "%s \"%s\": given again", s->name,
+			    arena_printable(l->arena, section->title, 100));
+			return false;
 		}
-	}
-	(*count)++;
+	return true;
 }
 
 static void
-apply_rules(struct loader *l, const struct conf_setting *s)
+apply_sections(struct loader *l, const struct conf_setting *s)
 {
-	const struct conf_entry **given = arena_array(l->arena, l->entries.count, sizeof(*given));
-	size_t sections = entries_of(l, s, given), count = 0;
-	struct domain_rule_entry *list = arena_array(l->arena, sections, sizeof(*list));
+	const struct conf_entry **sections, **given;
+	size_t count, size = l->entries.count;
+	char *objects, *object;
 
-	for (size_t i = 0; i < sections; i++)
-		apply_rule(l, given[i], list, &count);
-	l->conf->decide.domains = list;
-	l->conf->decide.domain_count = count;
+	sections = arena_array(l->arena, size, sizeof(*sections));
+	given = arena_array(l->arena, size, sizeof(*given));
+	count = entries_of(l, s, NULL, sections);
+	objects = object = arena_array(l->arena, count, s->object_size);
+	for (size_t i = 0; i < count; i++, object += s->object_size) {
+		apply_options(l, s, sections[i], given, object);
+		if (!apply_title(l, s, sections[i], objects, object))
+			return; /* a fault, so that nobody will see the rest */
+	}
+	memcpy((char *)l->conf + s->offset, &objects, sizeof(objects));
+	memcpy((char *)l->conf + s->count_offset, &count, sizeof(count));
 }
 
 /* A setting that another makes idle was meant to do something. */
@@ -151,6 +192,30 @@ line_of(struct loader *l, const char *a, const char *b)
 	return la > lb ? la : lb;
 }
 
+/* A key without a domain of its own signs for whom it is told to. */
+static void
+check_keys(struct loader *l)
+{
+	const struct conf_entry **sections = arena_array(
+	    l->arena, l->entries.count, sizeof(*sections));
+	const struct conf_setting *s = &conf_settings[0];
+
+	while (strcmp(s->name, "dkim_key") != 0)
+		s++;
+	(void)entries_of(l, s, NULL, sections);
+	for (size_t i = 0; i < l->conf->dkim_key_count; i++) {
+		const struct conf_dkim_key *k = &l->conf->dkim_keys[i];
+		const char *name = arena_printable(l->arena, k->name, 100);
+
+		if (k->author_domain_count == 0 && k->domain.len == 0)
+			conf_fault(&l->faults, sections[i]->line,
+			    "dkim_key \"%s\": needs domain or author_domains", name);
+		if (k->selector.len == 0 || k->key_file == NULL)
+			conf_fault(&l->faults, sections[i]->line,
+			    "dkim_key \"%s\": selector and key_file can't be empty", name);
+	}
+}
+
 static void
 check_together(struct loader *l)
 {
@@ -162,6 +227,9 @@ check_together(struct loader *l)
 	check_idle(l, "psl_file", o->dmarc.discovery != DMARC_PSL, "dmarc_discovery = psl");
 	check_idle(l, "dmarc_pct", o->dmarc.discovery != DMARC_PSL, "dmarc_discovery = psl");
 	check_idle(l, "group", c->user == NULL, "user");
+	check_idle(l, "sender", c->dkim_key_count == 0, "dkim_key");
+	check_idle(l, "require_published", c->dkim_key_count == 0, "dkim_key");
+	check_keys(l);
 	if (c->dns.mode == DNS_MODE_FORWARD && c->dns.forwarder_count == 0)
 		conf_fault(&l->faults, line_of(l, "dns_mode", "dns_mode"),
 		    "dns_mode: forward needs dns_forwarders");
@@ -190,6 +258,45 @@ system_hostname(struct arena *a)
 	return normal;
 }
 
+static bool
+is_named(struct slice name, const struct slice *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (slice_equal_nocase(name, names[i]))
+			return true;
+	return false;
+}
+
+/* The names of ours and of also, without those in sign_not. */
+static const struct slice *
+choose_fields(const struct conf *c, const struct slice *ours, size_t our_count,
+    const struct slice *also, size_t also_count, size_t *count_r)
+{
+	struct slice *list = arena_array(c->arena, our_count + also_count, sizeof(*list));
+	size_t count = 0;
+
+	for (size_t i = 0; i < our_count + also_count; i++) {
+		struct slice name = i < our_count ? ours[i] : also[i - our_count];
+
+		if (!is_named(name, c->sign_not, c->sign_not_count))
+			list[count++] = name;
+	}
+	*count_r = count;
+	return list;
+}
+
+static void
+derive_signing(struct conf *c)
+{
+	const struct sig_field_choice *ours = &dkim_sign_default.fields;
+	struct sig_field_choice *fields = &c->sign.fields;
+
+	fields->oversign = choose_fields(c, ours->oversign, ours->oversign_count, c->oversign_also,
+	    c->oversign_also_count, &fields->oversign_count);
+	fields->sign = choose_fields(
+	    c, ours->sign, ours->sign_count, c->sign_also, c->sign_also_count, &fields->sign_count);
+}
+
 /* What follows from other settings. */
 static void
 derive(struct conf *c)
@@ -209,6 +316,7 @@ derive(struct conf *c)
 	c->evaluator.spf.receiver = c->hostname;
 	c->evaluator.arc.min_rsa_bits = c->evaluator.dkim.min_rsa_bits;
 	c->evaluator.arc.clock_skew_s = c->evaluator.dkim.clock_skew_s;
+	derive_signing(c);
 }
 
 static struct conf *
@@ -263,8 +371,8 @@ load(struct loader *l, const char *file)
 	}
 	conf_read(l->arena, text, &l->entries, &l->faults);
 	for (size_t i = 0; i < conf_setting_count; i++) {
-		if (conf_settings[i].kind == CONF_RULES)
-			apply_rules(l, &conf_settings[i]);
+		if (conf_settings[i].kind == CONF_SECTIONS)
+			apply_sections(l, &conf_settings[i]);
 		else
 			apply_setting(l, &conf_settings[i]);
 	}

@@ -12,10 +12,36 @@
 #define ASSAY_CONF_H
 
 #include "policy/decide.h"
+#include "policy/dkim/sign.h"
 #include "policy/evaluation.h"
 
 enum conf_log_target { CONF_LOG_STDERR, CONF_LOG_SYSLOG };
 enum conf_quarantine { CONF_QUARANTINE_HOLD, CONF_QUARANTINE_HEADER };
+
+/* A domain; with subdomains set, those below it and not itself. */
+struct conf_pattern {
+	struct slice domain; /* normal form */
+	bool subdomains;
+};
+
+/* A key to sign with, as its section says. */
+struct conf_dkim_key {
+	struct slice name;			   /* of the section */
+	const struct conf_pattern *author_domains; /* it signs for these; none: for domain */
+	size_t author_domain_count;
+	struct slice domain; /* d=; empty: the author's domain */
+	struct slice selector;
+	const char *key_file;
+};
+
+/* For which author domains mail of one login is signed. */
+struct conf_sender {
+	struct slice login;
+	const struct conf_pattern *domains;
+	size_t domain_count;
+};
+
+enum conf_logins { CONF_LOGINS_OWN, CONF_LOGINS_ANY, CONF_LOGINS_NONE };
 
 struct conf {		     /* MT: immutable after conf_load() */
 	struct arena *arena; /* owns all text below */
@@ -42,6 +68,20 @@ struct conf {		     /* MT: immutable after conf_load() */
 	/* what is done */
 	enum conf_quarantine quarantine;
 	const char *quarantine_header; /* name of the field added when quarantine is by header */
+
+	/* what is signed; sign.fields is derived from the lists behind it */
+	const struct conf_dkim_key *dkim_keys;
+	size_t dkim_key_count;
+	const struct ip_network *sign_networks;
+	size_t sign_network_count;
+	const struct conf_sender *senders;
+	size_t sender_count;
+	enum conf_logins unlisted_senders;
+	bool require_published;
+	enum action on_sign_failure; /* ACTION_TEMPFAIL or ACTION_ACCEPT: goes out unsigned */
+	struct dkim_sign_options sign;
+	const struct slice *sign_also, *oversign_also, *sign_not;
+	size_t sign_also_count, oversign_also_count, sign_not_count;
 
 	/* DNS */
 	struct dns_unbound_options dns;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "policy/base/bug.h"
+#include "policy/base/strbuf.h"
 
 /*
  * libconfuse gives its callbacks no pointer of ours. Every table of options therefore starts with
@@ -13,13 +14,13 @@
  * member that libconfuse copies into the tables it makes and otherwise leaves alone.
  */
 #define READER_OPTION "|"
-#define RULE_OPTION   "rule"
 #define UNKNOWN_MAX   20
+#define FAULT_BYTES   512
 
 struct unknown {
 	const char *name;
 	unsigned line;
-	bool in_section;
+	const struct conf_setting *section; /* what it stands in; NULL: in none */
 };
 
 struct reader {
@@ -164,23 +165,20 @@ add_entry(struct reader *r, const struct conf_entry *e)
 }
 
 static const struct conf_setting *
-find_setting(const char *name)
+find_row(const struct conf_setting *rows, size_t count, const char *name)
 {
-	for (size_t i = 0; i < conf_setting_count; i++) {
-		if (strcmp(conf_settings[i].name, name) == 0)
-			return &conf_settings[i];
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(rows[i].name, name) == 0)
+			return &rows[i];
 	}
 	return NULL;
 }
 
+/* The section that libconfuse is in; NULL: in none. */
 static const struct conf_setting *
-section_setting(void)
+section_of(const cfg_t *cfg)
 {
-	for (size_t i = 0; i < conf_setting_count; i++) {
-		if (conf_settings[i].kind == CONF_RULES)
-			return &conf_settings[i];
-	}
-	bug("no section in the schema");
+	return cfg->title == NULL ? NULL : find_row(conf_settings, conf_setting_count, cfg->name);
 }
 
 /* The entry that gave this setting (of this section) first, or NULL. */
@@ -204,10 +202,11 @@ on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	const struct conf_entry *first;
 
 	*(const char **)result = value;
-	if (cfg->title == NULL)
-		e.setting = find_setting(opt->name);
-	else if (strcmp(opt->name, RULE_OPTION) == 0)
-		e.setting = section_setting();
+	e.section = section_of(cfg);
+	if (e.section == NULL)
+		e.setting = find_row(conf_settings, conf_setting_count, opt->name);
+	else
+		e.setting = find_row(e.section->options, e.section->option_count, opt->name);
 	if (e.setting == NULL)
 		return 0; /* unknown, and already told */
 	e.title = arena_copy(r->arena, slice_str(cfg->title));
@@ -223,32 +222,60 @@ on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	return 0;
 }
 
+/* "name = {}" calls nobody back. */
+static void
+add_empty_lists(struct reader *r, cfg_t *cfg, const struct conf_setting *section,
+    const struct conf_setting *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct conf_entry e = { .setting = &rows[i], .section = section };
+		cfg_opt_t *opt;
+
+		if (!conf_setting_is_list(e.setting))
+			continue;
+		opt = cfg_getopt(cfg, e.setting->name);
+		e.title = arena_copy(r->arena, slice_str(cfg_title(cfg)));
+		if ((opt->flags & CFGF_MODIFIED) != 0 && cfg_opt_size(opt) == 0)
+			add_entry(r, &e);
+	}
+}
+
 /* A section is complete. */
 static int
 on_section(cfg_t *cfg, cfg_opt_t *opt)
 {
 	struct reader *r = reader_of(cfg);
 	cfg_t *section = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
-	struct conf_entry e = { .setting = section_setting(), .line = (unsigned)cfg->line };
+	struct conf_entry e = { .line = (unsigned)cfg->line };
 
+	e.setting = find_row(conf_settings, conf_setting_count, opt->name);
 	e.title = arena_copy(r->arena, slice_str(cfg_title(section)));
-	if (cfg_size(section, RULE_OPTION) == 0)
-		add_entry(r, &e);
+	add_empty_lists(r, section, e.setting, e.setting->options, e.setting->option_count);
+	add_entry(r, &e);
 	return 0;
 }
 
 static void
 fault_of_unknown(struct reader *r, const struct unknown *u)
 {
-	conf_fault(r->faults, u->line, "%s: no such setting%s",
-	    arena_printable(r->arena, slice_str(u->name), 60),
-	    u->in_section ? " in a section; allowed: rule" : "; see assay.conf(5)");
+	const char *name = arena_printable(r->arena, slice_str(u->name), 60);
+	struct strbuf names;
+
+	if (u->section == NULL) {
+		conf_fault(r->faults, u->line, "%s: no such setting; see assay.conf(5)", name);
+		return;
+	}
+	strbuf_init(&names, r->arena, FAULT_BYTES);
+	for (size_t i = 0; i < u->section->option_count; i++)
+		strbuf_printf(&names, "%s%s", i == 0 ? "" : ", ", u->section->options[i].name);
+	conf_fault(r->faults, u->line, "%s: no such setting in a section %s; allowed: %s", name,
+	    u->section->name, strbuf_slice(&names).p);
 }
 
 static void
-on_unknown(struct reader *r, unsigned line, bool in_section, const char *name)
+on_unknown(struct reader *r, unsigned line, const struct conf_setting *section, const char *name)
 {
-	struct unknown u = { arena_str(r->arena, slice_str(name)), line, in_section };
+	struct unknown u = { arena_str(r->arena, slice_str(name)), line, section };
 
 	fault_of_unknown(r, &u);
 	r->again = r->unknown_count < UNKNOWN_MAX;
@@ -266,7 +293,7 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 
 	r->told = true;
 	if (strcmp(fmt, "no such option '%s'") == 0) {
-		on_unknown(r, line, cfg->title != NULL, va_arg(ap, const char *));
+		on_unknown(r, line, section_of(cfg), va_arg(ap, const char *));
 		return;
 	}
 	/* What stands behind an unknown name may have a form of its own; that is no second fault.
@@ -288,39 +315,35 @@ make_option(const struct conf_setting *s)
 	return opt;
 }
 
-static cfg_opt_t *make_options(struct reader *r, bool in_section);
+static cfg_opt_t *make_options(struct reader *r, const struct conf_setting *section);
 
 static cfg_opt_t
 make_section(struct reader *r, const struct conf_setting *s)
 {
 	cfg_opt_t section = CFG_SEC(
-	    s->name, make_options(r, true), CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+	    s->name, make_options(r, s), CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
 
 	section.validcb = on_section;
 	return section;
 }
 
-/* The table for a file or, in_section, for a section in it. */
+/* The table for a file or, where section is not NULL, for such a section in it. */
 static cfg_opt_t *
-make_options(struct reader *r, bool in_section)
+make_options(struct reader *r, const struct conf_setting *section)
 {
+	const struct conf_setting *rows = section == NULL ? conf_settings : section->options;
+	size_t count = section == NULL ? conf_setting_count : section->option_count, n = 0;
 	cfg_opt_t hidden = CFG_PTR_CB(READER_OPTION, NULL, CFGF_NODEFAULT, NULL, NULL);
-	cfg_opt_t rule = CFG_STR_CB(RULE_OPTION, NULL, CFGF_NODEFAULT, on_value), end = CFG_END();
-	cfg_opt_t *opts = arena_array(
-	    r->arena, conf_setting_count + r->unknown_count + 3, sizeof(*opts));
-	size_t n = 0;
+	cfg_opt_t *opts = arena_array(r->arena, count + r->unknown_count + 2, sizeof(*opts));
+	cfg_opt_t end = CFG_END();
 
 	hidden.simple_value.ptr = (void **)(void *)r;
 	opts[n++] = hidden;
-	if (in_section)
-		opts[n++] = rule;
-	for (size_t i = 0; i < conf_setting_count && !in_section; i++) {
-		const struct conf_setting *s = &conf_settings[i];
-
-		opts[n++] = s->kind == CONF_RULES ? make_section(r, s) : make_option(s);
-	}
+	for (size_t i = 0; i < count; i++)
+		opts[n++] = rows[i].kind == CONF_SECTIONS ? make_section(r, &rows[i])
+							  : make_option(&rows[i]);
 	for (size_t i = 0; i < r->unknown_count; i++) {
-		if (r->unknowns[i].in_section == in_section) {
+		if (r->unknowns[i].section == section) {
 			opts[n] = make_option(NULL);
 			opts[n++].name = r->unknowns[i].name;
 		}
@@ -329,26 +352,10 @@ make_options(struct reader *r, bool in_section)
 	return opts;
 }
 
-/* "name = {}" calls nobody back. */
-static void
-add_empty_lists(struct reader *r, cfg_t *cfg)
-{
-	for (size_t i = 0; i < conf_setting_count; i++) {
-		struct conf_entry e = { .setting = &conf_settings[i] };
-		cfg_opt_t *opt;
-
-		if (!conf_setting_is_list(e.setting))
-			continue;
-		opt = cfg_getopt(cfg, e.setting->name);
-		if ((opt->flags & CFGF_MODIFIED) != 0 && cfg_opt_size(opt) == 0)
-			add_entry(r, &e);
-	}
-}
-
 static void
 read_once(struct reader *r, const char *text)
 {
-	cfg_t *cfg = cfg_init(make_options(r, false), CFGF_NONE);
+	cfg_t *cfg = cfg_init(make_options(r, NULL), CFGF_NONE);
 	int rc;
 
 	if (cfg == NULL)
@@ -356,7 +363,7 @@ read_once(struct reader *r, const char *text)
 	cfg_set_error_function(cfg, on_error);
 	rc = cfg_parse_buf(cfg, text);
 	if (rc == CFG_SUCCESS)
-		add_empty_lists(r, cfg);
+		add_empty_lists(r, cfg, NULL, conf_settings, conf_setting_count);
 	else if (!r->told)
 		conf_fault(r->faults, (unsigned)cfg->line, "syntax error");
 	cfg_free(cfg);

@@ -15,11 +15,16 @@
 #include "conf/faults.h"
 #include "conf/schema.h"
 
-struct conf_entry { /* one value; a list has one entry an item, an empty list one with item false */
+/*
+ * One value; a list has one entry an item, an empty list one with item false. A section has an
+ * entry of its own, without text, behind those of what stands in it.
+ */
+struct conf_entry {
 	const struct conf_setting *setting;
+	const struct conf_setting *section; /* what it stands in; NULL: in none */
 	unsigned line;
-	bool item;	    /* text was given; false: empty list, or section without a rule */
-	struct slice title; /* of the section it stands in */
+	bool item;	    /* text was given; false: empty list, or a section */
+	struct slice title; /* of that section */
 	struct slice text;
 };
 

@@ -36,10 +36,9 @@ add_setting(struct strbuf *b, const struct conf_setting *s)
 	strbuf_char(b, '\n');
 	add_comment(b, s->text);
 	add_comment(b, arena_printf(b->arena, "Allowed: %s.", conf_setting_allowed(b->arena, s)));
-	if (s->kind == CONF_RULES) {
+	if (s->kind == CONF_SECTIONS) {
 		add_comment(b, "Default: none. For example:");
-		strbuf_printf(b, "#%s \"example.net\" { rule = exempt }\n", s->name);
-		strbuf_printf(b, "#%s \"*.example.org\" { rule = reject }\n", s->name);
+		strbuf_str(b, s->example);
 		return;
 	}
 	strbuf_printf(b, "#%s = %s\n", s->name, conf_setting_default(b->arena, s));

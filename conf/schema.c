@@ -10,6 +10,10 @@
 #define LIST_AT(field, n)                                                                          \
 	.offset = offsetof(struct conf, field), .count_offset = offsetof(struct conf, n)
 
+#define SECTION(table, type, title)                                                                \
+	.options = (table), .option_count = sizeof(table) / sizeof((table)[0]),                    \
+	.object_size = sizeof(type), .title_offset = offsetof(type, title)
+
 #define SECOND_MS 1000u
 #define MINUTE_MS (60u * SECOND_MS)
 #define HOUR_MS	  (60u * MINUTE_MS)
@@ -75,6 +79,17 @@ static const struct conf_word domain_rules[] = {
 	{ "reject", RULE_REJECT },
 	{ NULL, 0 },
 };
+static const struct conf_word logins[] = {
+	{ "own", CONF_LOGINS_OWN },
+	{ "any", CONF_LOGINS_ANY },
+	{ "none", CONF_LOGINS_NONE },
+	{ NULL, 0 },
+};
+static const struct conf_word canons[] = {
+	{ "relaxed", SIG_RELAXED },
+	{ "simple", SIG_SIMPLE },
+	{ NULL, 0 },
+};
 static const struct conf_word dns_modes[] = {
 	{ "system", DNS_MODE_SYSTEM },
 	{ "forward", DNS_MODE_FORWARD },
@@ -88,6 +103,23 @@ static const struct conf_word discoveries[] = {
 };
 
 /* clang-format off */
+static const struct conf_setting author_domain_options[] = {
+	{ .name = "rule", .kind = CONF_WORD, .words = domain_rules, .required = true,
+	  .offset = offsetof(struct domain_rule_entry, rule) },
+};
+
+static const struct conf_setting dkim_key_options[] = {
+	{ .name = "author_domains", .kind = CONF_PATTERNS, .value = "",
+	  .offset = offsetof(struct conf_dkim_key, author_domains), .count_offset = offsetof(struct conf_dkim_key, author_domain_count) },
+	{ .name = "domain", .kind = CONF_DOMAIN, .value = "", .offset = offsetof(struct conf_dkim_key, domain) },
+	{ .name = "selector", .kind = CONF_DOMAIN, .required = true, .offset = offsetof(struct conf_dkim_key, selector) },
+	{ .name = "key_file", .kind = CONF_PATH, .required = true, .offset = offsetof(struct conf_dkim_key, key_file) },
+};
+static const struct conf_setting sender_options[] = {
+	{ .name = "domains", .kind = CONF_PATTERNS, .required = true,
+	  .offset = offsetof(struct conf_sender, domains), .count_offset = offsetof(struct conf_sender, domain_count) },
+};
+
 const struct conf_setting conf_settings[] = {
 	{ .group = "The daemon (read when assayd starts, not on a reload)",
 	  .name = "socket", .kind = CONF_SOCKET, .value = "unix:/run/assay/assay.sock", AT(socket),
@@ -166,10 +198,51 @@ const struct conf_setting conf_settings[] = {
 		  "author's domain passed DMARC." },
 	{ .name = "on_trusted_seal", .kind = CONF_WORD, .value = "accept", .words = seal_actions, AT(decide.on_trusted_seal),
 	  .text = "What becomes of a message that DMARC would reject or quarantine when such a chain vouches for it." },
-	{ .name = "author_domain", .kind = CONF_RULES, .words = domain_rules, LIST_AT(decide.domains, decide.domain_count),
+	{ .name = "author_domain", .kind = CONF_SECTIONS, LIST_AT(decide.domains, decide.domain_count),
+	  SECTION(author_domain_options, struct domain_rule_entry, domain), .below_offset = offsetof(struct domain_rule_entry, subdomains),
+	  .example = "#author_domain \"example.net\" { rule = exempt }\n#author_domain \"*.example.org\" { rule = reject }\n",
 	  .text = "A section for each author domain with a rule of its own, for messages that do not pass DMARC: exempt (the "
 		  "policy is not enforced), quarantine or reject (also where the policy says less, or there is none). "
 		  "\"*.example.com\" is every domain below example.com, and not itself. The first section that matches counts." },
+
+	{ .group = "Signing",
+	  .name = "dkim_key", .kind = CONF_SECTIONS, LIST_AT(dkim_keys, dkim_key_count),
+	  SECTION(dkim_key_options, struct conf_dkim_key, name),
+	  .example = "#dkim_key \"example-rsa\" {\n#\tauthor_domains = { \"example.com\", \"*.example.com\" }\n#\tdomain = example.com\n"
+		     "#\tselector = r2026\n#\tkey_file = /etc/assay/keys/r2026.pem\n#}\n",
+	  .text = "A section for each key that signs, under a name of your choice, for mail whose author is in author_domains "
+		  "(default: domain). The domain is what signs, and what publishes the key below the selector; where it is left "
+		  "out, each author's domain signs for itself. Where several keys are for the same domain, all of them "
+		  "sign; a domain is more than the pattern it is below, and a longer pattern more than a shorter one." },
+	{ .name = "sign_networks", .kind = CONF_NETWORKS, .value = "127.0.0.0/8, ::1", LIST_AT(sign_networks, sign_network_count),
+	  .text = "Mail from these clients is signed, as is that of clients that have logged in (SMTP AUTH). Not to be in here is a "
+		  "content filter that hands mail from outside back to the MTA." },
+	{ .name = "sender", .kind = CONF_SECTIONS, LIST_AT(senders, sender_count),
+	  SECTION(sender_options, struct conf_sender, login),
+	  .example = "#sender \"alice\" { domains = { \"example.com\", \"example.org\" } }\n",
+	  .text = "A section for each login whose mail is signed for these author domains and for no others." },
+	{ .name = "unlisted_senders", .kind = CONF_WORD, .value = "own", .words = logins, AT(unlisted_senders),
+	  .text = "What a login without such a section is signed for: its own domain and those below it, or any where the login "
+		  "has no @ (own); any domain that there is a key for (any); or nothing (none)." },
+	{ .name = "require_published", .kind = CONF_BOOL, .value = "no", AT(require_published),
+	  .text = "Use a key only while its record in the DNS is the one that belongs to it. A record that differs is logged in "
+		  "any case." },
+	{ .name = "on_sign_failure", .kind = CONF_WORD, .value = "tempfail", .words = error_actions, AT(on_sign_failure),
+	  .text = "Message that should be signed and can't be: refuse it for now, or let it go out unsigned." },
+	{ .name = "sign_header", .kind = CONF_WORD, .value = "relaxed", .words = canons, AT(sign.header_canon),
+	  .text = "Canonical form of the header: relaxed bears what MTAs do to blanks and folds, simple nothing." },
+	{ .name = "sign_body", .kind = CONF_WORD, .value = "relaxed", .words = canons, AT(sign.body_canon),
+	  .text = "Canonical form of the body." },
+	{ .name = "sign_timestamp", .kind = CONF_BOOL, .value = "yes", AT(sign.timestamp),
+	  .text = "Write when it was signed (t=)." },
+	{ .name = "sign_expire", .kind = CONF_DURATION, SECONDS(0), RANGE(0, 365 * (uint64_t)DAY_MS), AT(sign.expire_s),
+	  .text = "How long a signature is good (x=). 0s: for as long as its key." },
+	{ .name = "sign_also", .kind = CONF_FIELDS, .value = "", LIST_AT(sign_also, sign_also_count),
+	  .text = "Header fields to sign where they occur, beside those in assay.conf(5)." },
+	{ .name = "oversign_also", .kind = CONF_FIELDS, .value = "", LIST_AT(oversign_also, oversign_also_count),
+	  .text = "Header fields to sign so that none can be added later, beside those in assay.conf(5)." },
+	{ .name = "sign_not", .kind = CONF_FIELDS, .value = "", LIST_AT(sign_not, sign_not_count),
+	  .text = "Header fields not to sign, whatever else is said. From is signed all the same." },
 
 	{ .group = "DNS",
 	  .name = "dns_mode", .kind = CONF_WORD, .value = "system", .words = dns_modes, AT(dns.mode),
@@ -238,7 +311,7 @@ bool
 conf_setting_is_list(const struct conf_setting *s)
 {
 	return s->kind == CONF_IDS || s->kind == CONF_NETWORKS || s->kind == CONF_DOMAINS ||
-	    s->kind == CONF_SERVERS;
+	    s->kind == CONF_SERVERS || s->kind == CONF_PATTERNS || s->kind == CONF_FIELDS;
 }
 
 /* "a, b or c" */
@@ -253,6 +326,19 @@ word_list(struct arena *a, const struct conf_word *words)
 			strbuf_str(&b, words[i + 1].word == NULL ? " or " : ", ");
 		strbuf_str(&b, words[i].word);
 	}
+	return strbuf_slice(&b).p;
+}
+
+/* "one = this; two = that" */
+static const char *
+option_list(struct arena *a, const struct conf_setting *s)
+{
+	struct strbuf b;
+
+	strbuf_init(&b, a, 4096);
+	for (size_t i = 0; i < s->option_count; i++)
+		strbuf_printf(&b, "%s%s = %s", i == 0 ? "" : "; ", s->options[i].name,
+		    conf_setting_allowed(a, &s->options[i]));
 	return strbuf_slice(&b).p;
 }
 
@@ -299,8 +385,12 @@ conf_setting_allowed(struct arena *a, const struct conf_setting *s)
 		return "a list of domain names";
 	case CONF_SERVERS:
 		return "a list of addresses such as 192.0.2.53, 2001:db8::53 and 127.0.0.1@5353";
-	case CONF_RULES:
-		return arena_printf(a, "rule = %s", word_list(a, s->words));
+	case CONF_PATTERNS:
+		return "a list of domain names, each perhaps with *. before it";
+	case CONF_FIELDS:
+		return "a list of names of header fields";
+	case CONF_SECTIONS:
+		return option_list(a, s);
 	}
 	bug("conf_setting_allowed: kind %d of %s", (int)s->kind, s->name);
 }
@@ -353,8 +443,10 @@ conf_setting_default(struct arena *a, const struct conf_setting *s)
 	case CONF_NETWORKS:
 	case CONF_DOMAINS:
 	case CONF_SERVERS:
+	case CONF_PATTERNS:
+	case CONF_FIELDS:
 		return default_list(a, s);
-	case CONF_RULES:
+	case CONF_SECTIONS:
 		return "";
 	}
 	bug("conf_setting_default: kind %d of %s", (int)s->kind, s->name);

@@ -29,7 +29,9 @@ enum conf_kind {       /* type of the field in struct conf */
 	CONF_NETWORKS, /* struct ip_network array */
 	CONF_DOMAINS,  /* struct slice array, normal form */
 	CONF_SERVERS,  /* const char * array */
-	CONF_RULES,    /* struct domain_rule_entry array, a section each */
+	CONF_PATTERNS, /* struct conf_pattern array */
+	CONF_FIELDS,   /* struct slice array, names of header fields */
+	CONF_SECTIONS, /* an array with an object for each section of that name */
 };
 
 struct conf_word {
@@ -43,10 +45,16 @@ struct conf_setting {
 	enum conf_kind kind;
 	const char *value; /* default: a word or text; of a list, its items with ", " between */
 	uint64_t number, min, max;     /* numeric kinds: default (ms or bytes) and range */
-	const struct conf_word *words; /* WORD, CHOICE, RULES; ends with a NULL word */
+	const struct conf_word *words; /* WORD, CHOICE; ends with a NULL word */
 	uint32_t unit_ms;	       /* DURATION: what the field counts in */
-	size_t offset, count_offset;   /* in struct conf */
-	const char *text;	       /* for people; plain ASCII, one paragraph */
+	size_t offset, count_offset;   /* in struct conf, or in the object of the section */
+	bool required;		       /* of what stands in a section: it must be given */
+	/* SECTIONS: what may stand in one, its object, and where its title goes: a struct slice;
+	 * with below_offset a domain pattern, whose "*." goes there. */
+	const struct conf_setting *options;
+	size_t option_count, object_size, title_offset, below_offset;
+	const char *example; /* SECTIONS: lines for the sample */
+	const char *text;    /* for people; plain ASCII, one paragraph */
 };
 
 extern const struct conf_setting conf_settings[];
@@ -58,7 +66,8 @@ bool conf_setting_is_list(const struct conf_setting *s);
 /* What the file may say, as one phrase: "a number from 1 to 10". Arena text. */
 const char *conf_setting_allowed(struct arena *a, const struct conf_setting *s);
 
-/* The default as the file would say it, quotes and braces included. Arena text; "" for CONF_RULES.
+/* The default as the file would say it, quotes and braces included. Arena text; "" for
+ * CONF_SECTIONS.
  */
 const char *conf_setting_default(struct arena *a, const struct conf_setting *s);
 

@@ -12,6 +12,7 @@
 #define NAME_MAX_BYTES 32 /* of a user or group; useradd(8) */
 #define TEXT_MAX_BYTES 1024
 #define LIST_MAX_ITEMS 4096
+#define DEFAULT_ITEMS  64 /* of a list that a row has for its default */
 
 struct unit {
 	const char *suffix;
@@ -80,27 +81,27 @@ unit_parse(struct slice text, const struct unit *units, size_t count, uint64_t *
 }
 
 static void
-put(struct conf *conf, size_t offset, const void *value, size_t size)
+put(void *object, size_t offset, const void *value, size_t size)
 {
-	memcpy((char *)conf + offset, value, size);
+	memcpy((char *)object + offset, value, size);
 }
 
 static void
-put_u32(struct conf *conf, size_t offset, uint32_t value)
+put_u32(void *object, size_t offset, uint32_t value)
 {
-	put(conf, offset, &value, sizeof(value));
+	put(object, offset, &value, sizeof(value));
 }
 
 static void
-put_text(struct arena *a, struct conf *conf, size_t offset, struct slice text)
+put_text(struct arena *a, void *object, size_t offset, struct slice text)
 {
 	const char *p = text.len == 0 ? NULL : arena_str(a, text);
 
-	put(conf, offset, &p, sizeof(p));
+	put(object, offset, &p, sizeof(p));
 }
 
 static int
-store_mode(const struct conf_setting *s, struct slice text, struct conf *conf)
+store_mode(const struct conf_setting *s, struct slice text, void *object)
 {
 	uint32_t mode = 0;
 
@@ -113,12 +114,12 @@ store_mode(const struct conf_setting *s, struct slice text, struct conf *conf)
 	}
 	if (mode < s->min || mode > s->max)
 		return -1;
-	put_u32(conf, s->offset, mode);
+	put_u32(object, s->offset, mode);
 	return 0;
 }
 
 static int
-store_number(const struct conf_setting *s, struct slice text, struct conf *conf)
+store_number(const struct conf_setting *s, struct slice text, void *object)
 {
 	size_t bytes;
 	uint64_t n;
@@ -134,7 +135,7 @@ store_number(const struct conf_setting *s, struct slice text, struct conf *conf)
 		return -1;
 	if (s->kind == CONF_SIZE) {
 		bytes = (size_t)n;
-		put(conf, s->offset, &bytes, sizeof(bytes));
+		put(object, s->offset, &bytes, sizeof(bytes));
 		return 0;
 	}
 	if (s->kind == CONF_DURATION) {
@@ -142,7 +143,7 @@ store_number(const struct conf_setting *s, struct slice text, struct conf *conf)
 			return -1;
 		n /= s->unit_ms;
 	}
-	put_u32(conf, s->offset, (uint32_t)n);
+	put_u32(object, s->offset, (uint32_t)n);
 	return 0;
 }
 
@@ -157,27 +158,27 @@ find_word(const struct conf_word *words, struct slice text)
 }
 
 static int
-store_bool(const struct conf_setting *s, struct slice text, struct conf *conf)
+store_bool(const struct conf_setting *s, struct slice text, void *object)
 {
 	bool yes = slice_equal(text, SLICE("yes"));
 
 	if (!yes && !slice_equal(text, SLICE("no")))
 		return -1;
-	put(conf, s->offset, &yes, sizeof(yes));
+	put(object, s->offset, &yes, sizeof(yes));
 	return 0;
 }
 
 static int
-store_word(struct arena *a, const struct conf_setting *s, struct slice text, struct conf *conf)
+store_word(struct arena *a, const struct conf_setting *s, struct slice text, void *object)
 {
 	const struct conf_word *w = find_word(s->words, text);
 
 	if (w == NULL)
 		return -1;
 	if (s->kind == CONF_CHOICE)
-		put_text(a, conf, s->offset, text);
+		put_text(a, object, s->offset, text);
 	else
-		put(conf, s->offset, &w->value, sizeof(w->value));
+		put(object, s->offset, &w->value, sizeof(w->value));
 	return 0;
 }
 
@@ -209,6 +210,14 @@ parse_domain(struct arena *a, struct slice text, struct slice *out, const char *
 	}
 	*out = arena_copy(a, normal);
 	return 0;
+}
+
+/* "example.com", or "*.example.com" for what is below it. */
+static int
+parse_pattern(struct arena *a, struct slice text, struct conf_pattern *out, const char **why_r)
+{
+	out->subdomains = slice_starts(text, SLICE("*."));
+	return parse_domain(a, slice_from(text, out->subdomains ? 2 : 0), &out->domain, why_r);
 }
 
 /* RFC 5322 2.2: printable ASCII but the colon. */
@@ -296,7 +305,7 @@ is_server(struct slice text)
 }
 
 static int
-store_text(struct arena *a, const struct conf_setting *s, struct slice text, struct conf *conf,
+store_text(struct arena *a, const struct conf_setting *s, struct slice text, void *object,
     const char **why_r)
 {
 	struct slice domain = text;
@@ -318,9 +327,9 @@ store_text(struct arena *a, const struct conf_setting *s, struct slice text, str
 		return -1;
 	if (s->kind == CONF_ID || s->kind == CONF_DOMAIN) {
 		domain = arena_copy(a, domain);
-		put(conf, s->offset, &domain, sizeof(domain));
+		put(object, s->offset, &domain, sizeof(domain));
 	} else {
-		put_text(a, conf, s->offset, text);
+		put_text(a, object, s->offset, text);
 	}
 	return 0;
 }
@@ -329,6 +338,7 @@ store_text(struct arena *a, const struct conf_setting *s, struct slice text, str
 union item {
 	struct slice slice;
 	struct ip_network network;
+	struct conf_pattern pattern;
 	const char *text;
 };
 
@@ -337,6 +347,8 @@ item_size(enum conf_kind kind)
 {
 	if (kind == CONF_NETWORKS)
 		return sizeof(struct ip_network);
+	if (kind == CONF_PATTERNS)
+		return sizeof(struct conf_pattern);
 	return kind == CONF_SERVERS ? sizeof(const char *) : sizeof(struct slice);
 }
 
@@ -348,13 +360,15 @@ parse_item(struct arena *a, const struct conf_setting *s, struct slice text, uni
 		return ip_network_parse(text, &out->network);
 	if (s->kind == CONF_DOMAINS)
 		return parse_domain(a, text, &out->slice, why_r);
+	if (s->kind == CONF_PATTERNS)
+		return parse_pattern(a, text, &out->pattern, why_r);
 	if (s->kind == CONF_SERVERS) {
 		if (!is_server(text))
 			return -1;
 		out->text = arena_str(a, text);
 		return 0;
 	}
-	if (text.len == 0 || !is_token(text))
+	if (s->kind == CONF_FIELDS ? !is_field_name(text) : text.len == 0 || !is_token(text))
 		return -1;
 	out->slice = arena_copy(a, text);
 	return 0;
@@ -362,7 +376,7 @@ parse_item(struct arena *a, const struct conf_setting *s, struct slice text, uni
 
 static int
 store_list(struct arena *a, const struct conf_setting *s, const struct slice *texts, size_t count,
-    struct conf *conf, size_t *bad_r, const char **why_r)
+    void *object, size_t *bad_r, const char **why_r)
 {
 	size_t size = item_size(s->kind);
 	char *items;
@@ -381,33 +395,33 @@ store_list(struct arena *a, const struct conf_setting *s, const struct slice *te
 			return -1;
 		memcpy(items + i * size, &item, size);
 	}
-	put(conf, s->offset, &items, sizeof(items));
-	put(conf, s->count_offset, &count, sizeof(count));
+	put(object, s->offset, &items, sizeof(items));
+	put(object, s->count_offset, &count, sizeof(count));
 	return 0;
 }
 
 int
 conf_value_store(struct arena *a, const struct conf_setting *s, const struct slice *texts,
-    size_t count, struct conf *conf, size_t *bad_r, const char **why_r)
+    size_t count, void *object, size_t *bad_r, const char **why_r)
 {
 	*bad_r = 0;
 	*why_r = NULL;
 	if (conf_setting_is_list(s))
-		return store_list(a, s, texts, count, conf, bad_r, why_r);
+		return store_list(a, s, texts, count, object, bad_r, why_r);
 	if (count != 1)
 		bug("conf_value_store: %zu values of %s", count, s->name);
 	switch (s->kind) {
 	case CONF_BOOL:
-		return store_bool(s, texts[0], conf);
+		return store_bool(s, texts[0], object);
 	case CONF_MODE:
-		return store_mode(s, texts[0], conf);
+		return store_mode(s, texts[0], object);
 	case CONF_INT:
 	case CONF_DURATION:
 	case CONF_SIZE:
-		return store_number(s, texts[0], conf);
+		return store_number(s, texts[0], object);
 	case CONF_WORD:
 	case CONF_CHOICE:
-		return store_word(a, s, texts[0], conf);
+		return store_word(a, s, texts[0], object);
 	case CONF_NAME:
 	case CONF_PATH:
 	case CONF_FILE:
@@ -415,52 +429,54 @@ conf_value_store(struct arena *a, const struct conf_setting *s, const struct sli
 	case CONF_FIELD:
 	case CONF_DOMAIN:
 	case CONF_ID:
-		return store_text(a, s, texts[0], conf, why_r);
+		return store_text(a, s, texts[0], object, why_r);
 	case CONF_IDS:
 	case CONF_NETWORKS:
 	case CONF_DOMAINS:
 	case CONF_SERVERS:
-	case CONF_RULES:
+	case CONF_PATTERNS:
+	case CONF_FIELDS:
+	case CONF_SECTIONS:
 		break;
 	}
 	bug("conf_value_store: kind %d of %s", (int)s->kind, s->name);
 }
 
 void
-conf_value_default(struct arena *a, const struct conf_setting *s, struct conf *conf)
+conf_value_default(struct arena *a, const struct conf_setting *s, void *object)
 {
-	struct slice rest = slice_str(s->value), piece, texts[16];
+	struct slice rest = slice_str(s->value), piece, texts[DEFAULT_ITEMS];
 	size_t count = 0, bad;
 	const char *why;
 
-	if (s->kind == CONF_RULES)
+	if (s->kind == CONF_SECTIONS)
 		return;
 	if (conf_setting_is_list(s)) {
-		while (count < 16 && slice_next(&rest, ',', &piece))
+		while (count < DEFAULT_ITEMS && slice_next(&rest, ',', &piece))
 			texts[count++] = slice_trim(piece);
 	} else {
 		texts[count++] = slice_str(
 		    s->value != NULL ? s->value : conf_setting_default(a, s));
 	}
-	if (conf_value_store(a, s, texts, count, conf, &bad, &why) != 0)
+	if (conf_value_store(a, s, texts, count, object, &bad, &why) != 0)
 		bug("default of %s is not valid", s->name);
 }
 
 int
-conf_value_rule(struct arena *a, const struct conf_setting *s, struct slice title,
-    struct slice rule, struct domain_rule_entry *out, size_t *bad_r, const char **why_r)
+conf_value_title(struct arena *a, const struct conf_setting *s, struct slice title, void *object,
+    const char **why_r)
 {
-	const struct conf_word *w = find_word(s->words, rule);
-	bool below = slice_starts(title, SLICE("*."));
+	struct conf_pattern pattern;
 
 	*why_r = NULL;
-	*bad_r = 0;
-	if (parse_domain(a, slice_from(title, below ? 2 : 0), &out->domain, why_r) != 0)
+	if (s->below_offset == 0) {
+		title = arena_copy(a, title);
+		put(object, s->title_offset, &title, sizeof(title));
+		return 0;
+	}
+	if (parse_pattern(a, title, &pattern, why_r) != 0)
 		return -1;
-	*bad_r = 1;
-	if (w == NULL)
-		return -1;
-	out->subdomains = below;
-	out->rule = (enum domain_rule)w->value;
+	put(object, s->title_offset, &pattern.domain, sizeof(pattern.domain));
+	put(object, s->below_offset, &pattern.subdomains, sizeof(pattern.subdomains));
 	return 0;
 }

@@ -87,7 +87,7 @@ page_has_every_setting(void **state)
 		const char *got = arena_str(a, item_text(a, page, s->name));
 		const char *want = arena_printf(a, "Allowed: %s. Default: %s. ",
 		    conf_setting_allowed(a, s),
-		    s->kind == CONF_RULES ? "none" : conf_setting_default(a, s));
+		    s->kind == CONF_SECTIONS ? "none" : conf_setting_default(a, s));
 
 		if (strstr(got, want) == NULL)
 			fail_msg(PAGE ": %s: got \"%s\", want in it \"%s\"", s->name, got, want);

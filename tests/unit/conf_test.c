@@ -52,7 +52,7 @@ static const struct {
 	{ "unknown section", "domain \"x\" { rule = y }",
 	    "1: domain: no such setting; see assay.conf(5)" },
 	{ "unknown in a section", "author_domain \"x.example\" { rule = reject policy = none }",
-	    "1: policy: no such setting in a section; allowed: rule" },
+	    "1: policy: no such setting in a section author_domain; allowed: rule" },
 	{ "include is none", "include(\"/etc/passwd\")",
 	    "1: a value with \"(\" in it needs quotes\nt.conf:1: a value with \")\" in it needs "
 	    "quotes" },
@@ -207,7 +207,9 @@ static const struct {
 	    "1: dns_forwarders: found \"ns.example\", allowed: " SERVERS },
 
 	{ "rule", "author_domain \"x.example\" { rule = accept }",
-	    "1: author_domain: found \"accept\", allowed: rule = exempt, quarantine or reject" },
+	    "1: author_domain \"x.example\": rule: found \"accept\", allowed: exempt, quarantine "
+	    "or "
+	    "reject" },
 	{ "no rule", "author_domain \"x.example\" {\n}\n",
 	    "2: author_domain \"x.example\": no rule, allowed: rule = exempt, quarantine or "
 	    "reject" },
@@ -223,6 +225,32 @@ static const struct {
 	    "2: author_domain \"X.example.\": given again" },
 	{ "section not closed", "author_domain x.example {\n rule = exempt\n",
 	    "1: { is not closed" },
+
+	{ "key without a selector", "dkim_key k {\n domain = x.example key_file = /k }",
+	    "2: dkim_key \"k\": no selector, allowed: selector = a domain name; or empty" },
+	{ "key for nobody", "dkim_key k { selector = s key_file = /k }",
+	    "1: dkim_key \"k\": needs domain or author_domains" },
+	{ "key in no file", "dkim_key k { domain = x.example selector = s key_file = \"\" }",
+	    "1: dkim_key \"k\": selector and key_file can't be empty" },
+	{ "key file without a path", "dkim_key k { domain = x.example selector = s key_file = k }",
+	    "1: dkim_key \"k\": key_file: found \"k\", allowed: an absolute path; or empty" },
+	{ "key for a star", "dkim_key k { author_domains = { \"*\" } selector = s key_file = /k }",
+	    "1: dkim_key \"k\": author_domains: found \"*\" (has a character that no domain of "
+	    "mail has), allowed: a list of domain names, each perhaps with *. before it" },
+	{ "key given again",
+	    "dkim_key k { domain = x.example selector = s key_file = /k }\n"
+	    "dkim_key k { domain = x.example selector = s key_file = /k }",
+	    "2: found duplicate title 'k'" },
+	{ "unknown in a key", "dkim_key k { rule = reject }",
+	    "1: rule: no such setting in a section dkim_key; allowed: author_domains, domain, "
+	    "selector, key_file\n"
+	    "t.conf:1: dkim_key \"k\": no selector, allowed: selector = a domain name; or empty\n"
+	    "t.conf:1: dkim_key \"k\": no key_file, allowed: key_file = an absolute path; or "
+	    "empty" },
+	{ "senders without a key", "sender alice { domains = x.example }",
+	    "1: sender: has no effect without dkim_key" },
+	{ "field name", "sign_also = { \"X Y\" }",
+	    "1: sign_also: found \"X Y\", allowed: a list of names of header fields" },
 
 	{ "forward to nobody", "\ndns_mode = forward",
 	    "2: dns_mode: forward needs dns_forwarders" },
@@ -247,7 +275,7 @@ static const struct {
 	    "1: check_arc: found \"1\", allowed: yes or no\n"
 	    "t.conf:3: foo: no such setting; see assay.conf(5)\n"
 	    "t.conf:4: spf_max_lookups: found \"0\", allowed: a number from 1 to 10\n"
-	    "t.conf:5: bar: no such setting in a section; allowed: rule\n"
+	    "t.conf:5: bar: no such setting in a section author_domain; allowed: rule\n"
 	    "t.conf:5: author_domain \"x\": no rule, allowed: rule = exempt, quarantine or reject\n"
 	    "t.conf:6: baz: no such setting; see assay.conf(5)" },
 };
@@ -469,6 +497,61 @@ rules_given(void **state)
 	conf_free(&c);
 }
 
+static const char signing[] =
+    "dkim_key one { author_domains = { A.example, \"*.a.example\" } domain = a.example\n"
+    "  selector = R1 key_file = /k/1 }\n"
+    "dkim_key two {\n author_domains = b.example\n author_domains += \"c.example\"\n"
+    " selector = e1 key_file = /k/2\n}\n"
+    "dkim_key three { author_domains = {} domain = d.example selector = s key_file = /k/3 }\n"
+    "sender \"bob@a.example\" { domains = \"*.a.example\" }\n"
+    "sender nobody { domains = {} }\n"
+    "unlisted_senders = none on_sign_failure = accept sign_body = simple sign_expire = 7d\n"
+    "sign_also = { X-A, X-B } oversign_also = X-C sign_not = { to, X-B, from }\n";
+
+static void
+signing_given(void **state)
+{
+	struct conf *c = load(signing), *none = conf_defaults();
+	const struct conf_dkim_key *k = c->dkim_keys;
+
+	(void)state;
+	assert_int_equal(c->dkim_key_count, 3);
+	assert_slice(k[0].name, "one");
+	assert_int_equal(k[0].author_domain_count, 2);
+	assert_slice(k[0].author_domains[0].domain, "a.example");
+	assert_false(k[0].author_domains[0].subdomains);
+	assert_slice(k[0].author_domains[1].domain, "a.example");
+	assert_true(k[0].author_domains[1].subdomains);
+	assert_slice(k[0].selector, "r1");
+	assert_string_equal(k[0].key_file, "/k/1");
+	assert_int_equal(k[1].author_domain_count, 2);
+	assert_slice(k[1].author_domains[1].domain, "c.example");
+	assert_int_equal(k[1].domain.len, 0);
+	assert_int_equal(k[2].author_domain_count, 0);
+	assert_int_equal(c->sender_count, 2);
+	assert_slice(c->senders[0].login, "bob@a.example");
+	assert_true(c->senders[0].domains[0].subdomains);
+	assert_int_equal(c->senders[1].domain_count, 0);
+	assert_int_equal(c->unlisted_senders, CONF_LOGINS_NONE);
+	assert_int_equal(c->on_sign_failure, ACTION_ACCEPT);
+	assert_int_equal(c->sign.header_canon, SIG_RELAXED);
+	assert_int_equal(c->sign.body_canon, SIG_SIMPLE);
+	assert_int_equal(c->sign.expire_s, 7 * 86400);
+	/* Two names out, one in; From goes, and is put back by who signs. */
+	assert_int_equal(
+	    c->sign.fields.oversign_count, dkim_sign_default.fields.oversign_count - 1);
+	assert_slice(c->sign.fields.oversign[c->sign.fields.oversign_count - 1], "X-C");
+	assert_int_equal(c->sign.fields.sign_count, dkim_sign_default.fields.sign_count + 1);
+	/* What no file says is what the module says. */
+	assert_int_equal(none->sign.header_canon, dkim_sign_default.header_canon);
+	assert_int_equal(none->sign.body_canon, dkim_sign_default.body_canon);
+	assert_int_equal(none->sign.timestamp, dkim_sign_default.timestamp);
+	assert_int_equal(none->sign.expire_s, dkim_sign_default.expire_s);
+	assert_int_equal(none->sign.fields.oversign_count, dkim_sign_default.fields.oversign_count);
+	conf_free(&c);
+	conf_free(&none);
+}
+
 static void
 everything_given(void **state)
 {
@@ -549,7 +632,7 @@ all_words_and_defaults(void **state)
 		size_t bad_at;
 		const char *why;
 
-		if (s->kind == CONF_RULES)
+		if (s->kind == CONF_SECTIONS)
 			continue;
 		for (size_t w = 0; s->words != NULL && s->words[w].word != NULL; w++) {
 			struct conf *c = conf_defaults();
@@ -598,7 +681,7 @@ sample_is_valid(void **state)
 			}
 			strbuf_add(&b, slice_from(line, 1));
 			strbuf_char(&b, '\n');
-			settings++;
+			settings += ascii_is_alpha(line.p[1]); /* and no line inside a section */
 		}
 	}
 	assert_int_equal(settings, conf_setting_count + 1); /* author_domain has two lines */
@@ -639,6 +722,7 @@ main(void)
 		cmocka_unit_test(many_faults),
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(defaults_of_the_engine),
+		cmocka_unit_test(signing_given),
 		cmocka_unit_test(everything_given),
 		cmocka_unit_test(rules_given),
 		cmocka_unit_test(sockets),
