@@ -6,6 +6,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
@@ -59,6 +60,87 @@ struct test_key *
 test_key_ed25519(void)
 {
 	return key_of(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), false);
+}
+
+struct test_key *
+test_key_ed25519_seeded(const char *seed)
+{
+	unsigned char raw[32];
+
+	test_sha256(slice_str(seed), raw);
+	return key_of(
+	    EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, raw, sizeof(raw)), false);
+}
+
+/* The first prime from a number on that the seed says, its two highest bits set, with which 65537
+ * is an exponent. */
+static BIGNUM *
+seeded_prime(unsigned bits, const char *seed, unsigned number, BN_CTX *ctx)
+{
+	unsigned char bytes[512];
+	BIGNUM *p;
+
+	for (unsigned at = 0; at < bits / 8; at += 32) {
+		char text[128];
+
+		(void)snprintf(text, sizeof(text), "%s/%u/%u", seed, number, at);
+		test_sha256(slice_str(text), bytes + at);
+	}
+	bytes[0] |= 0xc0;
+	bytes[bits / 8 - 1] |= 1;
+	p = BN_bin2bn(bytes, (int)(bits / 8), NULL);
+	while (p != NULL && (BN_mod_word(p, 65537) == 1 || BN_check_prime(p, ctx, NULL) != 1))
+		if (BN_add_word(p, 2) != 1)
+			fail_msg("can't look for a prime");
+	return p;
+}
+
+/* (p - 1)(q - 1), of which the private exponent is the inverse of e. */
+static BIGNUM *
+private_exponent(const BIGNUM *p, const BIGNUM *q, const BIGNUM *e, BN_CTX *ctx)
+{
+	BIGNUM *p1 = BN_dup(p), *q1 = BN_dup(q), *phi = BN_new(), *d;
+
+	if (BN_sub_word(p1, 1) != 1 || BN_sub_word(q1, 1) != 1 || BN_mul(phi, p1, q1, ctx) != 1)
+		fail_msg("can't make an RSA key");
+	d = BN_mod_inverse(NULL, e, phi, ctx);
+	BN_free(p1);
+	BN_free(q1);
+	BN_free(phi);
+	return d;
+}
+
+struct test_key *
+test_key_rsa_seeded(unsigned bits, const char *seed)
+{
+	BN_CTX *ctx = BN_CTX_new();
+	BIGNUM *p = seeded_prime(bits / 2, seed, 1, ctx), *q = seeded_prime(bits / 2, seed, 2, ctx);
+	BIGNUM *e = BN_new(), *n = BN_new(), *d;
+	OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+	OSSL_PARAM *params;
+	EVP_PKEY_CTX *key_ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	EVP_PKEY *pkey = NULL;
+
+	if (BN_set_word(e, 65537) != 1 || BN_mul(n, p, q, ctx) != 1)
+		fail_msg("can't make an RSA key");
+	d = private_exponent(p, q, e, ctx);
+	(void)OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n);
+	(void)OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e);
+	(void)OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_D, d);
+	params = OSSL_PARAM_BLD_to_param(bld);
+	if (EVP_PKEY_fromdata_init(key_ctx) != 1 ||
+	    EVP_PKEY_fromdata(key_ctx, &pkey, EVP_PKEY_KEYPAIR, params) != 1)
+		fail_msg("can't make an RSA key of %u bits", bits);
+	EVP_PKEY_CTX_free(key_ctx);
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(bld);
+	BN_free(p);
+	BN_free(q);
+	BN_free(e);
+	BN_free(n);
+	BN_free(d);
+	BN_CTX_free(ctx);
+	return key_of(pkey, true);
 }
 
 void

@@ -15,6 +15,9 @@ struct test_key;
 struct test_key *test_key_rsa(unsigned bits);
 struct test_key *test_key_rsa_exponent(unsigned bits, unsigned exponent);
 struct test_key *test_key_ed25519(void);
+/* The same key whenever seed is the same: for what must be repeated byte for byte. */
+struct test_key *test_key_rsa_seeded(unsigned bits, const char *seed);
+struct test_key *test_key_ed25519_seeded(const char *seed);
 void test_key_free(struct test_key **k);
 
 /* DER: SubjectPublicKeyInfo or RSAPublicKey; for Ed25519 the raw 32 bytes both. */

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         report - what was measured, as tables in Markdown
+ */
+#ifndef ASSAY_BENCH_REPORT_H
+#define ASSAY_BENCH_REPORT_H
+
+#include <stdio.h>
+
+#include "tests/bench/measure.h"
+
+#define COLD_CONNECTIONS 64
+#define COLD_LATENCY_MS	 20
+/* Lookups that can't be made at one time: the client's name, then the address of that name. All
+ * else travels beside one of these. */
+#define COLD_STEPS 2
+
+struct results {
+	const struct lab *lab;
+	bool wanted[SUBJECTS];
+	struct pace pace;
+	struct table small, mixed;
+	struct paced paced[SUBJECTS];
+	struct memory memory[SUBJECTS];
+	struct cold cold[SUBJECTS];
+	double took_s;
+};
+
+void report_print(FILE *f, const struct results *r);
+
+/* Put the report between the marks in that file, which must have them. 0, or -1: said why. */
+int report_into(const char *path, const struct results *r);
+
+#endif
