@@ -117,6 +117,7 @@ open_evaluator(struct check *c)
 	c->crypto = crypto_new(c->arena, &error);
 	if (c->crypto == NULL)
 		return complain(EXIT_INTERNAL, "OpenSSL", error);
+	options.diagnose_all = true; /* a person is asking */
 	c->evaluator = evaluator_new(&options, c->resolver, c->crypto);
 	return 0;
 }

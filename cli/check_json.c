@@ -51,6 +51,22 @@ find_alignment(const struct dmarc_verdict *d, size_t signature)
 }
 
 static json_t *
+diagnosis_json(struct arena *a, const struct dkim_diagnosis *d)
+{
+	json_t *changes;
+
+	if (d->text.len == 0)
+		return json_null();
+	changes = json_array();
+	for (unsigned i = 0; i < DKIM_CHANGE_COUNT; i++)
+		if ((d->changes & 1u << i) != 0)
+			(void)json_array_append_new(
+			    changes, json_string(dkim_change_word((enum dkim_change)i)));
+	return json_pack("{s:b, s:o, s:I, s:o}", "complete", d->complete, "changes", changes,
+	    "bytes", (json_int_t)d->bytes, "text", text(a, d->text));
+}
+
+static json_t *
 dkim_json(struct arena *a, const struct verdict *v)
 {
 	json_t *list = json_array();
@@ -59,7 +75,7 @@ dkim_json(struct arena *a, const struct verdict *v)
 		const struct dkim_signature_verdict *s = &v->dkim.signatures[i];
 		const struct dmarc_alignment *alignment = find_alignment(&v->dmarc, i);
 		json_t *j = json_pack(
-		    "{s:s, s:o, s:o, s:o, s:o, s:i, s:b, s:o, s:o, s:b, s:o, s:I}", "result",
+		    "{s:s, s:o, s:o, s:o, s:o, s:i, s:b, s:o, s:o, s:b, s:o, s:I, s:o}", "result",
 		    dkim_result_word(s->result), "domain", text(a, s->domain), "selector",
 		    text(a, s->selector), "identity", text(a, s->identity), "algorithm",
 		    text(a, s->algorithm), "key_bits", (int)s->key_bits, "aligned",
@@ -67,7 +83,8 @@ dkim_json(struct arena *a, const struct verdict *v)
 		    reason(a, dkim_reason_text(s->reason), s->detail), "canonicalization",
 		    text(a, s->canonicalization), "key_testing", s->key_testing, "body_length",
 		    s->body_length_limited ? json_integer((json_int_t)s->body_length) : json_null(),
-		    "body_bytes", (json_int_t)s->body_bytes);
+		    "body_bytes", (json_int_t)s->body_bytes, "diagnosis",
+		    diagnosis_json(a, &s->diagnosis));
 
 		(void)json_array_append_new(list, j);
 	}

@@ -124,6 +124,10 @@ add_signature(struct strbuf *b, const struct dkim_signature_verdict *s)
 	strbuf_add(&text, s->selector);
 	if (s->result != DKIM_PASS)
 		strbuf_printf(&text, ": %s", dkim_reason_text(s->reason));
+	if (s->diagnosis.text.len > 0) {
+		strbuf_str(&text, ", ");
+		strbuf_add(&text, s->diagnosis.text);
+	}
 	pair(b, "dkim", strbuf_slice(&text));
 }
 

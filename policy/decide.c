@@ -225,6 +225,19 @@ policy_of(enum action action)
 	bug("policy_of: %d", (int)action);
 }
 
+static const char *
+describe_list(struct arena *a, const struct list_evidence *list)
+{
+	const char *name = arena_printable(a, list->list, 100);
+	const char *domain = arena_printable(a, list->domain, 100);
+
+	if (list->changed != NULL)
+		return arena_printf(a, "list %s; DKIM of %s is %s", name, domain,
+		    arena_printable(a, list->changed->text, 200));
+	return arena_printf(
+	    a, "list %s vouched for by %s of %s", name, list->by_spf ? "SPF" : "DKIM", domain);
+}
+
 /* PITFALLS.md, "Rejecting, and not solely": what else is known about how the message came here. */
 static enum dmarc_policy
 apply_evidence(const struct decision *d, bool by_local_rule, enum dmarc_policy wanted)
@@ -248,10 +261,7 @@ apply_evidence(const struct decision *d, bool by_local_rule, enum dmarc_policy w
 	}
 	/* A postmaster who forces reject on a domain has said what lists may do with it. */
 	if (wanted == DMARC_P_REJECT && d->rules->list_rule && list->stands && !by_local_rule) {
-		add_override(d, OVERRIDE_MAILING_LIST,
-		    arena_printf(d->arena, "list %s vouched for by %s of %s",
-			arena_printable(d->arena, list->list, 100), list->by_spf ? "SPF" : "DKIM",
-			arena_printable(d->arena, list->domain, 100)));
+		add_override(d, OVERRIDE_MAILING_LIST, describe_list(d->arena, list));
 		return DMARC_P_QUARANTINE;
 	}
 	return wanted;

@@ -161,6 +161,17 @@ evaluation_give_up(struct evaluation *ev, const char *limit)
 		ev->verdict.limit_met = limit;
 }
 
+/*
+ * Will the message be DMARC's by SPF alone? Then no signature needs to be looked into, and nothing
+ * is remembered of its body. Only by names that need no lookup: a no costs little.
+ */
+static bool
+spf_will_do(const struct verdict *v)
+{
+	return v->spf.result == SPF_PASS && v->author.domain_count == 1 &&
+	    slice_equal_nocase(v->spf.domain, v->author.domains[0]);
+}
+
 void
 evaluation_end_of_headers(struct evaluation *ev)
 {
@@ -175,6 +186,8 @@ evaluation_end_of_headers(struct evaluation *ev)
 	author_read(ev->arena, &ev->header, &v->author);
 	ev->dkim = dkim_verifier_new(ev->arena, e->crypto, ev->lookups, &e->options.dkim,
 	    &ev->header, v->author.domains, v->author.domain_count, v->now_s);
+	if (e->options.diagnose_all || !spf_will_do(v))
+		dkim_verifier_watch(ev->dkim, e->options.diagnose_all);
 	if (e->options.check_arc)
 		ev->arc = arc_verifier_new(
 		    ev->arena, e->crypto, ev->lookups, &e->options.arc, &ev->header, v->now_s);
@@ -227,7 +240,10 @@ evaluate_message(struct evaluation *ev)
 	dmarc_evaluate(ev->arena, ev->lookups, &dmarc, &v->author, &v->spf, &v->dkim, &v->dmarc);
 	if (ev->arc != NULL)
 		arc_verifier_finish(ev->arc, &v->arc);
-	list_evidence_find(ev->arena, &ev->header, &v->spf, &v->dkim, &v->list);
+	/* Last: what it asks of the DNS must not cost DMARC its answers. */
+	if (v->dmarc.result == DMARC_FAIL || ev->evaluator->options.diagnose_all)
+		dkim_verifier_diagnose(ev->dkim, &v->dkim);
+	list_evidence_find(ev->arena, &ev->header, v, &v->list);
 }
 
 const struct verdict *

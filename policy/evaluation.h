@@ -24,6 +24,7 @@ struct evaluator_options {
 	bool check_helo;
 	bool check_iprev;
 	bool check_arc;
+	bool diagnose_all; /* look into every signature that fails, not only where DMARC fails */
 };
 extern const struct evaluator_options evaluator_defaults;
 

@@ -65,6 +65,7 @@ explain_signature(struct arena *a, const struct dkim_signature_verdict *s)
 	if (s->reason != DKIM_R_NONE)
 		strbuf_printf(&b, ": %s", dkim_reason_text(s->reason));
 	add_detail(&b, " (", s->detail, ")");
+	add_detail(&b, ", ", s->diagnosis.text, "");
 	return strbuf_slice(&b).p;
 }
 

@@ -44,11 +44,12 @@ vouches(struct slice identifier, struct slice list)
 }
 
 static void
-find_voucher(struct slice list, const struct spf_verdict *spf, const struct dkim_verdict *dkim,
-    struct list_evidence *out)
+find_voucher(struct slice list, const struct verdict *v, struct list_evidence *out)
 {
-	for (size_t i = 0; i < dkim->count; i++) {
-		const struct dkim_signature_verdict *s = &dkim->signatures[i];
+	const struct spf_verdict *spf = &v->spf;
+
+	for (size_t i = 0; i < v->dkim.count; i++) {
+		const struct dkim_signature_verdict *s = &v->dkim.signatures[i];
 
 		if (s->result == DKIM_PASS && !s->body_length_limited && vouches(s->domain, list)) {
 			*out = (struct list_evidence){
@@ -63,18 +64,37 @@ find_voucher(struct slice list, const struct spf_verdict *spf, const struct dkim
 		};
 }
 
-void
-list_evidence_find(struct arena *a, const struct header_list *header, const struct spf_verdict *spf,
-    const struct dkim_verdict *dkim, struct list_evidence *out)
+/* The author's signature, or one of a domain above, that only a list's changes broke. */
+static void
+find_changed(struct slice list, const struct verdict *v, struct list_evidence *out)
 {
-	struct slice claims[] = { bracketed(header, "List-Id"), list_post_domain(header) };
+	for (size_t i = 0; v->author.domain_count == 1 && i < v->dkim.count; i++) {
+		const struct dkim_signature_verdict *s = &v->dkim.signatures[i];
+
+		if (!s->diagnosis.complete || !vouches(s->domain, v->author.domains[0]))
+			continue;
+		*out = (struct list_evidence){
+			.stands = true, .list = list, .domain = s->domain, .changed = &s->diagnosis
+		};
+		return;
+	}
+}
+
+void
+list_evidence_find(struct arena *a, const struct header_list *header, const struct verdict *v,
+    struct list_evidence *out)
+{
+	struct slice claims[] = { bracketed(header, "List-Id"), list_post_domain(header) },
+		     lists[2];
+	size_t count = 0;
+	const char *why;
 
 	*out = (struct list_evidence){ .stands = false };
-	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]) && !out->stands; i++) {
-		struct slice list;
-		const char *why;
-
-		if (claims[i].len > 0 && domain_normalize(a, claims[i], &list, &why) == 0)
-			find_voucher(list, spf, dkim, out);
-	}
+	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++)
+		if (claims[i].len > 0 && domain_normalize(a, claims[i], &lists[count], &why) == 0)
+			count++;
+	for (size_t i = 0; i < count && !out->stands; i++)
+		find_voucher(lists[i], v, out);
+	if (count > 0 && !out->stands)
+		find_changed(lists[0], v, out);
 }

@@ -26,9 +26,12 @@ struct connection {
 /* A mailing list that vouches for its message; PITFALLS.md, "Rejecting, and not solely". */
 struct list_evidence {
 	bool stands;
-	struct slice list;   /* domain out of List-Id or List-Post */
-	struct slice domain; /* what passed: d= or the SPF domain */
+	struct slice list; /* domain out of List-Id or List-Post */
+	struct slice
+	    domain; /* what passed: d= or the SPF domain; or d= of the author's signature */
 	bool by_spf;
+	const struct dkim_diagnosis *changed; /* not NULL: nothing of the list's passed, but the
+						 author's signature does with this undone */
 };
 
 struct verdict {

@@ -58,6 +58,13 @@
 #define LIMIT_DKIM_RSA_BITS_MAX	8192	/* cost of one verification; ours; -> permerror */
 #define LIMIT_DKIM_KEY_RECORDS	4	/* TXT records tried at one selector; ours; rest ignored */
 #define LIMIT_DKIM_SKEW_S	300	/* t= in the future by no more; ours; -> permerror */
+#define LIMIT_TAIL_BYTES	16384	/* end of a body that is searched for a footer: so much to twice as much; ours; more: not found */
+#define LIMIT_TAIL_LINES	1024	/* lines of it where the footer may begin; ours; the last ones */
+#define LIMIT_TAIL_PARTS	32	/* MIME parts of it that may be the addition; ours; the first ones */
+#define LIMIT_DIAGNOSED		2	/* signatures of a message whose failure is looked into; ours; rest not */
+#define LIMIT_DIAGNOSIS_TRIES	16	/* public-key operations for one of them; ours; rest not tried */
+#define LIMIT_DIAGNOSIS_BYTES	(1024 * 1024) /* body that is decoded to look into it; ours; longer: not tried */
+#define LIMIT_PART_HEADER_BYTES	8192	/* preamble and header of the first MIME part; ours; longer: not tried */
 #define LIMIT_ARC_PREFETCH	5	/* newest sets whose keys are fetched ahead; ours; rest in turn */
 #define LIMIT_ARC_SETS		50	/* RFC 8617 4.2.1; -> fail */
 

@@ -28,6 +28,8 @@ struct digest;
 struct digest *digest_new(const struct crypto *c);
 void digest_free(struct digest **d);
 void digest_update(struct digest *d, const void *bytes, size_t len);
+/* to goes on where from stands; from is left as it is. */
+void digest_copy(struct digest *to, const struct digest *from);
 /* Ends the run and starts a new one. */
 void digest_final(struct digest *d, uint8_t out[SHA256_BYTES]);
 

@@ -88,6 +88,13 @@ digest_update(struct digest *d, const void *bytes, size_t len)
 }
 
 void
+digest_copy(struct digest *to, const struct digest *from)
+{
+	if (EVP_MD_CTX_copy_ex(to->ctx, from->ctx) != 1)
+		bug("digest_copy: OpenSSL failed");
+}
+
+void
 digest_final(struct digest *d, uint8_t out[SHA256_BYTES])
 {
 	/* No type at the second call: the context keeps the one it has and starts over. */

@@ -72,6 +72,7 @@ dkim_signatures_choose(struct dkim_signature *signatures, size_t count, uint32_t
 			if (s->verdict.reason != DKIM_R_NONE || s->chosen ||
 			    rank(s->tags.domain, author_domains, author_domain_count) != wanted)
 				continue;
+			s->related = wanted < 2;
 			s->chosen = chosen < max;
 			chosen += s->chosen;
 			if (!s->chosen)

@@ -63,6 +63,30 @@ struct dkim_options {
 	uint32_t clock_skew_s;
 };
 
+/* clang-format off */
+#define DKIM_CHANGES(X) /* what lists and gateways do to a signed message */ \
+	X(DKIM_CHANGE_FOOTER,   "footer")	/* text at the end of the body */ \
+	X(DKIM_CHANGE_PART,     "part")		/* a MIME part behind the others */ \
+	X(DKIM_CHANGE_WRAPPED,  "wrapped")	/* the body made the first of several parts */ \
+	X(DKIM_CHANGE_ENCODING, "encoding")	/* quoted-printable or base64 where there was none */ \
+	X(DKIM_CHANGE_SUBJECT,  "subject")	/* "[tag] " in it */ \
+	X(DKIM_CHANGE_FIELDS,   "fields")	/* Reply-To, List-*, ... added */ \
+	X(DKIM_CHANGE_FOLDING,  "folding")
+/* clang-format on */
+
+enum dkim_change { DKIM_CHANGES(ENUMTAB_NAME) };
+#define DKIM_CHANGE_COUNT (DKIM_CHANGE_FOLDING + 1)
+const char *dkim_change_word(enum dkim_change);
+
+/* What was done to the message since it was signed, as far as it could be undone. Never a pass. */
+struct dkim_diagnosis {
+	unsigned changes; /* 1u << enum dkim_change, each */
+	uint64_t bytes;	  /* FOOTER, PART: added to the canonical body */
+	bool complete;	  /* with all of it undone, body hash and signature verify */
+	struct slice
+	    text; /* for people: "valid without the last 312 bytes"; empty: nothing is known */
+};
+
 /* One DKIM-Signature field. Text is as in the field, FWS removed; empty where it can't be read. */
 struct dkim_signature_verdict {
 	enum dkim_result result;
@@ -81,6 +105,7 @@ struct dkim_signature_verdict {
 	uint64_t body_bytes;	  /* canonical body in all, as far as it was fed */
 	struct slice detail; /* what exactly, for people: the tag and its fault, the header field or
 				the byte range that broke it where that can be told; or empty */
+	struct dkim_diagnosis diagnosis; /* only by dkim_verifier_diagnose() */
 };
 
 struct dkim_verdict {
@@ -100,11 +125,25 @@ struct dkim_verifier *dkim_verifier_new(struct arena *a, const struct crypto *c,
     const struct dkim_options *options, const struct header_list *header,
     const struct slice *author_domains, size_t author_domain_count, int64_t now_s);
 
+/*
+ * Remember of the body what dkim_verifier_diagnose() needs: of the first LIMIT_DIAGNOSED signatures
+ * that can be verified, have no l= and are of an author domain, one above or below it; with all,
+ * of any domain. Before the body. Costs a copy of the body's bytes; where the body is encoded or
+ * made of parts, a second digest of its first LIMIT_DIAGNOSIS_BYTES.
+ */
+void dkim_verifier_watch(struct dkim_verifier *v, bool all);
+
 /* Body in chunks cut anywhere. False: no signature needs more of it (the MTA may skip the rest). */
 bool dkim_verifier_body(struct dkim_verifier *v, struct slice chunk);
 
 /* Waits for keys, decides. out->signatures is arena memory. Once. */
 void dkim_verifier_finish(struct dkim_verifier *v, struct dkim_verdict *out);
+
+/*
+ * Find out what happened to the watched signatures that are DKIM_FAIL, into their diagnosis; no
+ * result changes. io: from dkim_verifier_finish(). May ask for a key that was not needed before.
+ */
+void dkim_verifier_diagnose(struct dkim_verifier *v, struct dkim_verdict *io);
 
 /* Frees digests. *v becomes NULL; NULL is accepted. Must come before the arena is reset. */
 void dkim_verifier_fini(struct dkim_verifier **v);

@@ -4,21 +4,8 @@
 #include "policy/base/limits.h"
 #include "policy/dkim/internal.h"
 
-struct dkim_verifier {
-	struct arena *arena;
-	const struct crypto *crypto;
-	struct lookups *lookups;
-	const struct dkim_options *options;
-	const struct header_list *header;
-	struct dkim_signature *signatures;
-	size_t count, ignored;
-	struct sig_bodies *bodies;
-	struct sig_fields *fields;
-	struct digest *digest;	  /* of one header after the other */
-	struct sig_header hasher; /* around it; keeps its room */
-};
-
 ENUMTAB_WORDS(dkim_result_word, enum dkim_result, DKIM_RESULTS)
+ENUMTAB_WORDS(dkim_change_word, enum dkim_change, DKIM_CHANGES)
 
 const char *
 dkim_reason_text(enum dkim_reason reason)
@@ -88,9 +75,47 @@ dkim_verifier_new(struct arena *a, const struct crypto *c, struct lookups *l,
 	return v;
 }
 
+static void
+watch(struct dkim_verifier *v, struct dkim_signature *s)
+{
+	s->watched = true;
+	sig_bodies_watch(v->bodies, s->body);
+	for (size_t k = 0; k < DKIM_READINGS; k++) {
+		enum dkim_reading_kind kind = (enum dkim_reading_kind)k;
+		struct sig_bodies *bodies;
+
+		if (!dkim_reading_applies(kind, v->header))
+			continue;
+		if (v->readings[k] == NULL)
+			v->readings[k] = dkim_reading_new(v->arena, v->crypto, kind, v->header);
+		bodies = dkim_reading_bodies(v->readings[k]);
+		s->readings[k] = sig_bodies_add(bodies, s->tags.body_canon, SIG_BODY_ALL);
+		sig_bodies_watch(bodies, s->readings[k]);
+	}
+}
+
+void
+dkim_verifier_watch(struct dkim_verifier *v, bool all)
+{
+	size_t watched = 0;
+
+	for (size_t i = 0; i < v->count && watched < LIMIT_DIAGNOSED; i++) {
+		struct dkim_signature *s = &v->signatures[i];
+
+		if (!s->chosen || s->tags.length_limited || !(s->related || all) ||
+		    s->tags.body_hash.len != SHA256_BYTES)
+			continue;
+		watch(v, s);
+		watched++;
+	}
+}
+
 bool
 dkim_verifier_body(struct dkim_verifier *v, struct slice chunk)
 {
+	for (size_t k = 0; k < DKIM_READINGS; k++)
+		if (v->readings[k] != NULL)
+			dkim_reading_update(v->readings[k], chunk);
 	return sig_bodies_update(v->bodies, chunk);
 }
 
@@ -150,13 +175,21 @@ reason_of(enum sig_reason reason)
 	bug("dkim: reason %d", (int)reason);
 }
 
-/* RFC 6376 6.1.2 and the rest of 6.1.3. */
-static enum dkim_reason
-check_header(struct dkim_verifier *v, struct dkim_signature *s)
+const size_t *
+dkim_select_fields(struct dkim_verifier *v, const struct dkim_signature *s)
+{
+	if (v->fields == NULL)
+		v->fields = sig_fields_new(v->arena, v->header);
+	return sig_fields_select(v->fields, s->tags.names, s->tags.name_count, s->verdict.field);
+}
+
+void
+dkim_check_fields(struct dkim_verifier *v, const struct dkim_signature *s,
+    const struct header_list *header, const size_t *selected, struct sig_finding *finding)
 {
 	const struct sig_tags *tags = &s->tags;
 	uint8_t digest[SHA256_BYTES];
-	struct sig_claim claim = {
+	const struct sig_claim claim = {
 		.key_name = s->key_name,
 		.algorithm = tags->algorithm,
 		.signature = tags->signature,
@@ -164,24 +197,28 @@ check_header(struct dkim_verifier *v, struct dkim_signature *s)
 		.below_domain = s->below_domain,
 		.min_rsa_bits = v->options->min_rsa_bits,
 	};
-	struct sig_finding finding;
-	const size_t *selected;
 
-	if (v->fields == NULL) {
-		v->fields = sig_fields_new(v->arena, v->header);
+	if (v->digest == NULL) {
 		v->digest = digest_new(v->crypto);
 		sig_header_init(&v->hasher, v->arena, v->digest, tags->header_canon);
 	}
-	selected = sig_fields_select(v->fields, tags->names, tags->name_count, s->verdict.field);
 	v->hasher.canon = tags->header_canon;
-	sig_header_digest(
-	    &v->hasher, v->header, selected, tags->name_count, s->verdict.field, digest);
-	sig_check(v->arena, v->crypto, v->lookups, &claim, &finding);
+	sig_header_digest(&v->hasher, header, selected, tags->name_count, s->verdict.field, digest);
+	sig_check(v->arena, v->crypto, v->lookups, &claim, finding);
+}
+
+/* RFC 6376 6.1.2 and the rest of 6.1.3. */
+static enum dkim_reason
+check_header(struct dkim_verifier *v, struct dkim_signature *s)
+{
+	struct sig_finding finding;
+
+	dkim_check_fields(v, s, v->header, dkim_select_fields(v, s), &finding);
 	s->verdict.key_bits = finding.key_bits;
 	s->verdict.key_testing = finding.key_testing;
 	s->verdict.detail = finding.detail;
 	if (finding.reason == SIG_NOT_VERIFIED)
-		s->verdict.detail = dkim_changed_field(v->arena, tags->copied, v->header);
+		s->verdict.detail = dkim_changed_field(v->arena, s->tags.copied, v->header);
 	return reason_of(finding.reason);
 }
 
@@ -210,6 +247,8 @@ dkim_verifier_fini(struct dkim_verifier **v)
 {
 	if (*v == NULL)
 		return;
+	for (size_t k = 0; k < DKIM_READINGS; k++)
+		dkim_reading_fini(&(*v)->readings[k]);
 	sig_bodies_fini(&(*v)->bodies);
 	digest_free(&(*v)->digest);
 	*v = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "policy/sig/sig.h"
+#include "policy/sig/tail.h"
 
 #define CANONS	     2
 #define WISHES_START 8
@@ -9,6 +10,7 @@ struct wish {
 	uint64_t limit;
 	uint64_t hashed;
 	struct digest *digest;
+	struct sig_tail *tail; /* NULL: nobody asks what was added */
 	uint8_t result[SHA256_BYTES];
 };
 
@@ -44,7 +46,10 @@ take_run(void *ctx, const char *bytes, size_t len)
 			continue;
 		if (room > len)
 			room = len;
-		digest_update(w->digest, bytes, (size_t)room);
+		if (w->tail != NULL)
+			sig_tail_update(w->tail, bytes, (size_t)room);
+		else
+			digest_update(w->digest, bytes, (size_t)room);
 		w->hashed += room;
 	}
 }
@@ -68,8 +73,10 @@ sig_bodies_fini(struct sig_bodies **b)
 {
 	if (*b == NULL)
 		return;
-	for (size_t i = 0; i < (*b)->count; i++)
+	for (size_t i = 0; i < (*b)->count; i++) {
+		sig_tail_fini(&(*b)->wishes[i].tail);
 		digest_free(&(*b)->wishes[i].digest);
+	}
 	*b = NULL;
 }
 
@@ -93,6 +100,15 @@ sig_bodies_add(struct sig_bodies *b, enum sig_canon canon, uint64_t limit)
 	};
 	b->forms[canon].wanted = true;
 	return b->count++;
+}
+
+void
+sig_bodies_watch(struct sig_bodies *b, size_t number)
+{
+	struct wish *w = &b->wishes[number];
+
+	if (w->tail == NULL)
+		w->tail = sig_tail_new(b->arena, b->crypto, w->digest);
 }
 
 bool
@@ -134,4 +150,11 @@ uint64_t
 sig_bodies_length(const struct sig_bodies *b, size_t number)
 {
 	return b->forms[b->wishes[number].canon].length;
+}
+
+bool
+sig_bodies_search(const struct sig_bodies *b, size_t number, const uint8_t want[SHA256_BYTES],
+    struct sig_cut *out)
+{
+	return sig_tail_search(b->wishes[number].tail, want, out);
 }

@@ -70,6 +70,8 @@ struct sig_bodies *sig_bodies_new(struct arena *a, const struct crypto *c);
 void sig_bodies_fini(struct sig_bodies **b);
 /* Returns the number by which the digest is asked for. Before the first update. */
 size_t sig_bodies_add(struct sig_bodies *b, enum sig_canon canon, uint64_t limit);
+/* Remember the end of that digest's body for sig_bodies_search(). Before the first update. */
+void sig_bodies_watch(struct sig_bodies *b, size_t number);
 /* False: every digest has reached its limit, the rest of the body makes no difference. */
 bool sig_bodies_update(struct sig_bodies *b, struct slice chunk);
 void sig_bodies_end(struct sig_bodies *b);
@@ -80,6 +82,18 @@ const uint8_t *sig_bodies_digest(const struct sig_bodies *b, size_t number);
 uint64_t sig_bodies_hashed(const struct sig_bodies *b, size_t number);
 /* Canonical bytes of the body under that digest's form, as far as it was fed. */
 uint64_t sig_bodies_length(const struct sig_bodies *b, size_t number);
+
+struct sig_cut {	/* what may have been added to a body */
+	uint64_t bytes; /* of the canonical body */
+	bool is_part;	/* a MIME part before the last delimiter; else the end of the body */
+};
+
+/*
+ * Has the body, watched, this digest when something is left out of its last 16 to 32 KB (tail.h)?
+ * After sig_bodies_end().
+ */
+bool sig_bodies_search(const struct sig_bodies *b, size_t number, const uint8_t want[SHA256_BYTES],
+    struct sig_cut *out);
 
 /* ---- header digests (fields.c) ---- */
 

@@ -30,7 +30,7 @@ KEYS = {
              "dkim_aligned reason",
     "disposition": "action reply override",
 }
-SIGNATURE_KEYS = "result domain selector identity algorithm key_bits aligned reason"
+SIGNATURE_KEYS = "result domain selector identity algorithm key_bits aligned reason diagnosis"
 
 passed = failed = 0
 
