@@ -4,9 +4,8 @@
 #include "policy/base/limits.h"
 #include "policy/base/strbuf.h"
 
-/* A milter folds with LF alone (PITFALLS 13); stamp_write() folds as on the wire. */
-static const char *
-milter_lines(struct arena *a, struct slice text)
+const char *
+apply_lines(struct arena *a, struct slice text)
 {
 	struct strbuf b;
 
@@ -45,7 +44,7 @@ apply_edits(struct arena *a, const struct mta *mta, const struct conf *conf,
 		return -1;
 	if (!slice_is_empty(authres) &&
 	    mta->calls->insert_header(
-		mta->ctx, 0, "Authentication-Results", milter_lines(a, authres)) != 0)
+		mta->ctx, 0, "Authentication-Results", apply_lines(a, authres)) != 0)
 		return -1;
 	if (d->action == ACTION_QUARANTINE && conf->quarantine == CONF_QUARANTINE_HOLD)
 		return mta->calls->quarantine(mta->ctx, d->explanation);
@@ -54,9 +53,11 @@ apply_edits(struct arena *a, const struct mta *mta, const struct conf *conf,
 
 static enum answer
 apply_delivery(struct arena *a, const struct mta *mta, const struct conf *conf,
-    const struct edits *edits, const struct disposition *d, struct slice authres, bool *refused_r)
+    const struct edits *edits, const struct disposition *d, const struct outgoing *outgoing,
+    struct slice authres, bool *refused_r)
 {
-	if (apply_edits(a, mta, conf, edits, d, authres) == 0)
+	if (apply_edits(a, mta, conf, edits, d, authres) == 0 &&
+	    (outgoing == NULL || outgoing_insert(outgoing, mta) == 0))
 		return ANSWER_CONTINUE;
 	*refused_r = true;
 	apply_reply(a, mta, "451 4.3.0 Local trouble: the mail system refused to edit the message");
@@ -65,13 +66,14 @@ apply_delivery(struct arena *a, const struct mta *mta, const struct conf *conf,
 
 enum answer
 apply_disposition(struct arena *a, const struct mta *mta, const struct conf *conf,
-    const struct edits *edits, const struct disposition *d, struct slice authres, bool *refused_r)
+    const struct edits *edits, const struct disposition *d, const struct outgoing *outgoing,
+    struct slice authres, bool *refused_r)
 {
 	*refused_r = false;
 	switch (d->action) {
 	case ACTION_ACCEPT:
 	case ACTION_QUARANTINE:
-		return apply_delivery(a, mta, conf, edits, d, authres, refused_r);
+		return apply_delivery(a, mta, conf, edits, d, outgoing, authres, refused_r);
 	case ACTION_REJECT:
 		apply_reply(a, mta, d->reply);
 		return ANSWER_REJECT;

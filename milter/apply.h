@@ -10,11 +10,16 @@
 #define ASSAY_APPLY_H
 
 #include "milter/edits.h"
+#include "milter/outgoing.h"
 #include "policy/decide.h"
 
-/* authres: the value of our field as stamp_write() made it; empty: insert none. *refused_r: the MTA
- * refused an edit. */
+/* outgoing: whose signatures go on top, or NULL. authres: the value of our field as stamp_write()
+ * made it; empty: insert none. *refused_r: the MTA refused an edit. */
 enum answer apply_disposition(struct arena *a, const struct mta *mta, const struct conf *conf,
-    const struct edits *edits, const struct disposition *d, struct slice authres, bool *refused_r);
+    const struct edits *edits, const struct disposition *d, const struct outgoing *outgoing,
+    struct slice authres, bool *refused_r);
+
+/* A header value in wire form as a milter gives it: folded with LF alone (PITFALLS 13). */
+const char *apply_lines(struct arena *a, struct slice text);
 
 #endif

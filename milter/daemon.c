@@ -24,6 +24,7 @@
 struct server {
 	const struct daemon_options *options;
 	struct traffic traffic;
+	struct key_monitor keys;
 	struct service_slot slot;
 	char *socket_path; /* NULL: no Unix socket */
 	char *pid_file;
@@ -32,30 +33,46 @@ struct server {
 	atomic_bool front_ended;
 };
 
+/* Takes conf. NULL, or heap text: why we would not start with it. */
+static char *
+check_service(struct conf *conf, const char *conf_file)
+{
+	struct traffic traffic = { 0 };
+	struct key_monitor keys;
+	struct service *service;
+	struct identity who;
+	const char *why = "?";
+	char *error = NULL;
+
+	if (identity_find(conf->user, conf->group, &who, &why) != 0) {
+		error = heap_copy(arena_printf(conf->arena, "%s: user %s, group %s: %s", conf_file,
+		    conf->user, conf->group == NULL ? "(of the user)" : conf->group, why));
+		conf_free(&conf);
+		return error;
+	}
+	if (key_monitor_start(&keys, conf_file, &who) != 0) {
+		conf_free(&conf);
+		return heap_copy(strerror(errno));
+	}
+	service = service_open(conf, NULL, &traffic, &keys, &error);
+	service_unref(&service);
+	key_monitor_stop(&keys);
+	return error;
+}
+
 int
 daemon_check(const char *conf_file)
 {
-	struct traffic traffic = { 0 };
-	struct identity who;
-	struct service *service = NULL;
 	char *error = NULL;
-	const char *why = NULL;
 	struct conf *conf = conf_load(conf_file, &error);
 
-	if (conf != NULL && identity_find(conf->user, conf->group, &who, &why) != 0) {
-		(void)fprintf(stderr, "%s: user %s, group %s: %s\n", conf_file, conf->user,
-		    conf->group == NULL ? "(of the user)" : conf->group, why);
-		conf_free(&conf);
-		return EXIT_FAILURE;
-	}
 	if (conf != NULL)
-		service = service_open(conf, NULL, &traffic, &error);
-	if (service == NULL) {
+		error = check_service(conf, conf_file);
+	if (error != NULL) {
 		(void)fprintf(stderr, "%s\n", error);
 		free(error);
 		return EXIT_FAILURE;
 	}
-	service_unref(&service);
 	(void)printf("%s: configuration is good\n", conf_file);
 	return EXIT_SUCCESS;
 }
@@ -96,6 +113,12 @@ start_privileged(struct server *d, const struct conf *conf)
 
 	if (identity_find(conf->user, conf->group, &who, &why) != 0) {
 		log_line(LOG_LEVEL_ERROR, "user %s: %s", conf->user, why);
+		return -1;
+	}
+	/* First of all: it shall inherit nothing. */
+	if (key_monitor_start(&d->keys, d->options->conf_file, &who) != 0) {
+		log_line(LOG_LEVEL_ERROR, "can't start the process that holds keys: %s",
+		    strerror(errno));
 		return -1;
 	}
 	if (open_socket(d, conf, &who) != 0)
@@ -167,7 +190,7 @@ reload(struct server *d)
 
 	if (conf != NULL) {
 		warn_of_what_waits(service_conf(old), conf);
-		next = service_open(conf, old, &d->traffic, &error);
+		next = service_open(conf, old, &d->traffic, &d->keys, &error);
 	}
 	if (next == NULL) {
 		log_lines(LOG_LEVEL_ERROR, "reload: ", error);
@@ -333,7 +356,7 @@ start(struct server *d, struct conf *conf)
 		remove_files(d);
 		return EXIT_FAILURE;
 	}
-	service = service_open(conf, NULL, &d->traffic, &error);
+	service = service_open(conf, NULL, &d->traffic, &d->keys, &error);
 	if (service == NULL) {
 		log_lines(LOG_LEVEL_ERROR, "", error);
 		free(error);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "milter/key_client.h"
+
 #define SETUP_BYTES (1024 * 1024) /* arena of what is made once a load; no input of strangers */
 
 /* A resolver and how many services use it. */
@@ -23,6 +25,8 @@ struct service { /* MT: immutable but for refs */
 	struct psl *psl; /* only where DMARC asks for it */
 	struct shared_resolver *resolver;
 	struct evaluator *evaluator;
+	struct key_client *key_client;	  /* NULL: no keys, or those of a test */
+	const struct outgoing_keys *keys; /* NULL: nothing is signed */
 	struct traffic *traffic;
 };
 
@@ -96,6 +100,7 @@ static void
 service_free(struct service *s)
 {
 	evaluator_free(&s->evaluator);
+	key_client_close(&s->key_client);
 	shared_resolver_unref(&s->resolver);
 	psl_close(&s->psl);
 	crypto_free(&s->crypto);
@@ -133,6 +138,18 @@ service_set_up(struct service *s, char **error_r)
 	return 0;
 }
 
+static int
+open_keys(struct service *s, const struct key_monitor *monitor, char **error_r)
+{
+	if (s->conf->dkim_key_count == 0)
+		return 0;
+	s->key_client = key_client_open(monitor, s->conf, error_r);
+	if (s->key_client == NULL)
+		return -1;
+	s->keys = key_client_keys(s->key_client);
+	return 0;
+}
+
 /* Takes conf and resolver. */
 static struct service *
 service_make(
@@ -153,8 +170,10 @@ service_make(
 }
 
 struct service *
-service_open(struct conf *conf, struct service *old, struct traffic *traffic, char **error_r)
+service_open(struct conf *conf, struct service *old, struct traffic *traffic,
+    const struct key_monitor *monitor, char **error_r)
 {
+	struct service *s;
 	struct shared_resolver *resolver;
 
 	if (old != NULL && dns_settings_equal(conf, old->conf)) {
@@ -167,13 +186,22 @@ service_open(struct conf *conf, struct service *old, struct traffic *traffic, ch
 		conf_free(&conf);
 		return NULL;
 	}
-	return service_make(conf, resolver, traffic, error_r);
+	s = service_make(conf, resolver, traffic, error_r);
+	if (s != NULL && open_keys(s, monitor, error_r) != 0)
+		service_unref(&s);
+	return s;
 }
 
 struct service *
-service_over(struct conf *conf, struct resolver *resolver, struct traffic *traffic, char **error_r)
+service_over(struct conf *conf, struct resolver *resolver, struct traffic *traffic,
+    const struct outgoing_keys *keys, char **error_r)
 {
-	return service_make(conf, shared_resolver_new(resolver, NULL), traffic, error_r);
+	struct service *s = service_make(
+	    conf, shared_resolver_new(resolver, NULL), traffic, error_r);
+
+	if (s != NULL)
+		s->keys = keys;
+	return s;
 }
 
 struct service *
@@ -203,6 +231,12 @@ const struct evaluator *
 service_evaluator(const struct service *s)
 {
 	return s->evaluator;
+}
+
+struct outgoing_parts
+service_outgoing(const struct service *s)
+{
+	return (struct outgoing_parts){ s->conf, s->crypto, s->resolver->resolver, s->keys };
 }
 
 struct traffic *

@@ -14,6 +14,8 @@
 #include <pthread.h>
 
 #include "conf/conf.h"
+#include "milter/key_monitor.h"
+#include "milter/outgoing.h"
 #include "milter/traffic.h"
 
 struct service;
@@ -21,20 +23,24 @@ struct service;
 /*
  * Takes conf, also on failure. old: the service that this one replaces, its resolver is kept where
  * the settings allow; or NULL. traffic is borrowed for the life of the service. NULL with *error_r
- * set (heap text, the caller frees it). MT: one call at a time (libunbound's set-up).
+ * set (heap text, the caller frees it). monitor: borrowed likewise; it has the keys read anew. MT:
+ * one call at a time (libunbound's set-up).
  */
-struct service *service_open(
-    struct conf *conf, struct service *old, struct traffic *traffic, char **error_r);
+struct service *service_open(struct conf *conf, struct service *old, struct traffic *traffic,
+    const struct key_monitor *monitor, char **error_r);
 
-/* The same over a resolver of the caller's, for tests; takes conf and resolver. */
-struct service *service_over(
-    struct conf *conf, struct resolver *resolver, struct traffic *traffic, char **error_r);
+/* The same over a resolver and keys (or NULL) of the caller's, for tests; takes conf and resolver.
+ */
+struct service *service_over(struct conf *conf, struct resolver *resolver, struct traffic *traffic,
+    const struct outgoing_keys *keys, char **error_r);
 
 struct service *service_ref(struct service *s);
 void service_unref(struct service **s); /* *s becomes NULL; NULL is accepted */
 
 const struct conf *service_conf(const struct service *s);
 const struct evaluator *service_evaluator(const struct service *s);
+/* What signing needs; keys are NULL where the configuration has none. */
+struct outgoing_parts service_outgoing(const struct service *s);
 struct traffic *service_traffic(const struct service *s);
 void service_resolver_stats(const struct service *s, struct resolver_stats *out);
 

@@ -17,6 +17,7 @@ struct message { /* all of it is zeroed between messages */
 	bool awaited;		       /* a shutdown waits for it */
 	const char *skipped;	       /* why it is not evaluated; NULL: it is */
 	struct evaluation *evaluation; /* NULL when skipped */
+	struct outgoing *outgoing;     /* NULL: not ours to sign */
 	uint64_t began_ms;
 	struct slice from, to;
 	size_t recipients;
@@ -63,6 +64,7 @@ static void
 message_end(struct session *s)
 {
 	evaluation_end(&s->message.evaluation);
+	outgoing_end(&s->message.outgoing);
 	if (s->message.awaited)
 		traffic_message_end(service_traffic(s->service));
 	s->message = (struct message){ 0 };
@@ -155,6 +157,15 @@ why_skip(const struct session *s, const struct mta *mta)
 	return NULL;
 }
 
+static struct outgoing *
+begin_outgoing(const struct session *s, const struct mta *mta)
+{
+	const struct outgoing_parts parts = service_outgoing(s->service);
+	struct slice login = slice_str(mta->calls->macro(mta->ctx, "{auth_authen}"));
+
+	return outgoing_begin(s->arena, &parts, &s->client, is_authenticated(mta), login);
+}
+
 enum answer
 session_mail(struct session *s, const struct mta *mta, const char *reverse_path)
 {
@@ -166,6 +177,7 @@ session_mail(struct session *s, const struct mta *mta, const char *reverse_path)
 	m->awaited = traffic_message_begin(service_traffic(s->service));
 	m->began_ms = monotonic_ms();
 	m->from = arena_copy(s->arena, slice_str(reverse_path));
+	m->outgoing = begin_outgoing(s, mta);
 	m->skipped = why_skip(s, mta);
 	if (m->skipped != NULL) {
 		atomic_fetch_add(&service_traffic(s->service)->skipped, 1);
@@ -204,6 +216,8 @@ session_header(struct session *s, const struct mta *mta, const char *name, const
 		return ANSWER_CONTINUE;
 	edits_note(
 	    &m->edits, s->arena, service_conf(s->service), slice_str(name), slice_str(value));
+	if (m->outgoing != NULL)
+		outgoing_header(m->outgoing, slice_str(name), wire_value(s, value));
 	if (m->evaluation == NULL)
 		return ANSWER_CONTINUE;
 	if (m->edits.full)
@@ -222,6 +236,8 @@ session_end_of_headers(struct session *s, const struct mta *mta)
 	struct evaluation *ev = s->message.evaluation;
 
 	(void)mta;
+	if (s->message.outgoing != NULL)
+		outgoing_end_of_headers(s->message.outgoing, wall_clock_s());
 	if (ev != NULL && !evaluation_so_far(ev)->has_message)
 		evaluation_end_of_headers(ev);
 	return ANSWER_CONTINUE;
@@ -230,10 +246,12 @@ session_end_of_headers(struct session *s, const struct mta *mta)
 enum answer
 session_body(struct session *s, const struct mta *mta, struct slice chunk)
 {
+	bool more = s->message.outgoing != NULL && outgoing_body(s->message.outgoing, chunk);
+
 	(void)mta;
-	if (s->message.evaluation == NULL || !evaluation_body(s->message.evaluation, chunk))
-		return ANSWER_SKIP;
-	return ANSWER_CONTINUE;
+	if (s->message.evaluation != NULL && evaluation_body(s->message.evaluation, chunk))
+		more = true;
+	return more ? ANSWER_CONTINUE : ANSWER_SKIP;
 }
 
 static void
@@ -260,15 +278,34 @@ log_result(const struct session *s, const struct verdict *v, const struct dispos
 	log_line(LOG_LEVEL_INFO, "%s", log_message_text(s->arena, &entry));
 }
 
+/* What becomes of a message that is to be delivered, once it is tried to sign it. */
+static const struct disposition *
+sign_outgoing(struct session *s, const struct disposition *d, struct slice queue_id)
+{
+	static const struct disposition unsigned_disposition = {
+		.action = ACTION_TEMPFAIL,
+		.cause = CAUSE_SIGNING,
+		.reply = "451 4.7.5 Local trouble: the message can't be signed now",
+		.explanation = "the message can't be signed now",
+	};
+
+	if (s->message.outgoing == NULL ||
+	    (d->action != ACTION_ACCEPT && d->action != ACTION_QUARANTINE))
+		return d;
+	return outgoing_sign(s->message.outgoing, queue_id) == 0 ? d : &unsigned_disposition;
+}
+
 static enum answer
 finish_message(struct session *s, const struct mta *mta, const struct verdict *v,
     const struct disposition *d, struct slice queue_id, struct slice authres)
 {
 	struct traffic *traffic = service_traffic(s->service);
+	enum answer answer;
 	bool refused;
-	enum answer answer = apply_disposition(
-	    s->arena, mta, service_conf(s->service), &s->message.edits, d, authres, &refused);
 
+	d = sign_outgoing(s, d, queue_id);
+	answer = apply_disposition(s->arena, mta, service_conf(s->service), &s->message.edits, d,
+	    s->message.outgoing, authres, &refused);
 	traffic_action(traffic, refused ? ACTION_TEMPFAIL : d->action);
 	if (refused)
 		atomic_fetch_add(&traffic->refused_edits, 1);
@@ -298,8 +335,6 @@ finish_evaluated(struct session *s, const struct mta *mta, struct slice queue_id
 	struct disposition d = { 0 };
 	const struct verdict *v;
 
-	/* libmilter lets an MTA leave it out; without it there would be SPF only, and no DMARC. */
-	(void)session_end_of_headers(s, mta);
 	/* Keys and policies may take as long as the DNS budget. */
 	(void)mta->calls->progress(mta->ctx);
 	v = evaluation_finish(s->message.evaluation);
@@ -318,6 +353,8 @@ session_end_of_message(struct session *s, const struct mta *mta)
 	if (!s->message.under_way)
 		return ANSWER_CONTINUE;
 	queue_id = arena_copy(s->arena, queue_id);
+	/* libmilter lets an MTA leave it out; without it there would be SPF only, and no DMARC. */
+	(void)session_end_of_headers(s, mta);
 	answer = s->message.evaluation == NULL ? finish_skipped(s, mta, queue_id)
 					       : finish_evaluated(s, mta, queue_id);
 	message_end(s);

@@ -37,6 +37,7 @@
 	X(CAUSE_TEMPERROR,    "temperror") \
 	X(CAUSE_SPF,          "spf") \
 	X(CAUSE_IPREV,        "iprev") \
+	X(CAUSE_SIGNING,      "signing")	/* mail of our own; never by decide() */ \
 	X(CAUSE_RULE,         "rule")		/* the table by author domain */
 
 #define DOMAIN_RULES(X) /* what the table by author domain can say of a message that does not pass DMARC */ \

@@ -47,6 +47,9 @@ void public_key_free(struct public_key **k);
 enum key_type public_key_type(const struct public_key *k);
 uint32_t public_key_bits(const struct public_key *k); /* RSA modulus; 256 for Ed25519 */
 
+/* The same key, whatever form it came in? */
+bool public_key_equal(const struct public_key *a, const struct public_key *b);
+
 /* Does signature verify over this SHA-256 digest? False too for a signature of the wrong size. */
 bool public_key_verify(const struct crypto *c, const struct public_key *k,
     const uint8_t digest[SHA256_BYTES], struct slice signature);

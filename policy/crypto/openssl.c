@@ -191,6 +191,15 @@ public_key_bits(const struct public_key *k)
 	return k->bits;
 }
 
+bool
+public_key_equal(const struct public_key *a, const struct public_key *b)
+{
+	bool equal = a->type == b->type && EVP_PKEY_eq(a->pkey, b->pkey) == 1;
+
+	ERR_clear_error();
+	return equal;
+}
+
 /* RFC 6376 3.3.2: PKCS#1 v1.5 (RFC 8017 8.2.2), the digest being what was signed. */
 static bool
 rsa_verify(const struct crypto *c, const struct public_key *k, const uint8_t digest[SHA256_BYTES],

@@ -108,6 +108,13 @@ dkim_signer_body(struct dkim_signer *s, struct slice chunk)
 	(void)sig_bodies_update(s->bodies, chunk);
 }
 
+void
+dkim_signer_use(struct dkim_signer *s, const struct sig_signing_key *keys, size_t key_count)
+{
+	s->job.keys = keys;
+	s->job.key_count = key_count;
+}
+
 /* RFC 6376 3.5: all tags but b= */
 static void
 write_tags(struct dkim_signer *s, struct sig_writer *w, const struct sig_signing_key *key)

@@ -41,6 +41,9 @@ struct dkim_signer;
 struct dkim_signer *dkim_signer_new(
     struct arena *a, const struct dkim_sign_job *job, const struct header_list *header);
 void dkim_signer_body(struct dkim_signer *s, struct slice chunk);
+/* Sign with these, and not with the job's: where it is known only at the end which keys are good.
+ */
+void dkim_signer_use(struct dkim_signer *s, const struct sig_signing_key *keys, size_t key_count);
 /*
  * values: room for key_count. Each becomes what stands behind "DKIM-Signature:", arena memory: a
  * leading blank, folds as CR LF TAB, no CRLF at the end. Once.

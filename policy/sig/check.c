@@ -98,3 +98,33 @@ sig_check(struct arena *a, const struct crypto *c, struct lookups *l, const stru
 			*out = next;
 	}
 }
+
+enum sig_published
+sig_key_published(struct arena *a, struct lookups *l, struct slice key_name,
+    const struct public_key *ours, const char **detail_r)
+{
+	const struct dns_answer *answer = lookups_ask(l, key_name, DNS_TXT);
+	const struct sig_keys *keys;
+	const char *fault = NULL;
+
+	if (answer->status == DNS_TEMPFAIL) {
+		*detail_r = "the DNS did not say whether the key is published";
+		return SIG_PUBLISHED_UNKNOWN;
+	}
+	if (answer->status != DNS_OK || answer->count == 0) {
+		*detail_r = "the key is not published";
+		return SIG_PUBLISHED_NONE;
+	}
+	keys = dns_answer_decoded(answer, &sig_keys_decoder, NULL);
+	*detail_r = "the key is published";
+	for (size_t i = 0; i < keys->count; i++) {
+		if (keys->keys[i].key == NULL)
+			fault = keys->keys[i].fault_text;
+		else if (public_key_equal(keys->keys[i].key, ours))
+			return SIG_PUBLISHED;
+	}
+	*detail_r = fault == NULL ? "the record in the DNS is that of another key"
+				  : arena_printf(a, "the record in the DNS can't be used: %s",
+					arena_printable(a, slice_str(fault), SHOWN_BYTES));
+	return SIG_PUBLISHED_OTHER;
+}

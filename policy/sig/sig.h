@@ -266,6 +266,21 @@ struct sig_finding {
 void sig_check(struct arena *a, const struct crypto *c, struct lookups *l,
     const struct sig_claim *claim, struct sig_finding *out);
 
+/* What the DNS says of a key that is to sign. */
+enum sig_published {
+	SIG_PUBLISHED,	       /* its record is there, and verifiers can use it */
+	SIG_PUBLISHED_OTHER,   /* a record that is not this key's, or that can't be used */
+	SIG_PUBLISHED_NONE,    /* no record */
+	SIG_PUBLISHED_UNKNOWN, /* no answer */
+};
+
+/*
+ * Look up the record (waiting as lookups_ask() does) and compare it with the key. *detail_r: for
+ * people, arena or static text. Of several records one that is good is enough, as in sig_check().
+ */
+enum sig_published sig_key_published(struct arena *a, struct lookups *l, struct slice key_name,
+    const struct public_key *ours, const char **detail_r);
+
 /* ---- making signatures (write.c) ---- */
 
 /*

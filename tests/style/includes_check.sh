@@ -33,6 +33,7 @@ unbound.h	policy/dns/unbound.c
 openssl/	policy/crypto/
 libmilter/	milter/
 confuse.h	conf/
+seccomp.h	milter/confine_seccomp.c
 libpsl.h	policy/dmarc/psl.c
 idn2.h		policy/syntax/
 jansson.h	cli/

@@ -134,7 +134,7 @@ rig_open(struct rig *g, enum conf_quarantine quarantine, bool leading_space)
 	conf->skip_authenticated = true;
 	conf->quarantine = quarantine;
 	conf->quarantine_header = "X-Quarantine";
-	g->service = service_over(conf, resolver_new(backend, NULL), &g->traffic, &error);
+	g->service = service_over(conf, resolver_new(backend, NULL), &g->traffic, NULL, &error);
 	if (g->service == NULL)
 		fail_msg("service: %s", error);
 	g->session = session_new(g->service, leading_space);
