@@ -25,6 +25,7 @@ if [ -d /run/systemd/system ]; then
 	for package in "$@"; do
 		case $package in
 		nsd | postfix) systemctl disable "$package" || true ;;
+		dovecot-*) systemctl disable dovecot || true ;;
 		esac
 	done
 fi

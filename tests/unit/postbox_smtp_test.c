@@ -90,7 +90,7 @@ static const struct row {
 		 "S: 250 ***\n" },
 	{ "bad: parameters", 0,
 	    EHLO "C: MAIL FROM:<a@b.example> SIZE=x\nS: 501 5.5.4 ***\n"
-		 "C: MAIL FROM:<a@b.example> BODY=BINARYMIME\nS: 501 5.5.4 ***\n"
+		 "C: MAIL FROM:<a@b.example> BODY=BINARYMIME\nS: 555 5.5.4 ***\n"
 		 "C: MAIL FROM:<a@b.example> FOO=1\nS: 555 5.5.4 ***\n"
 		 "C: MAIL FROM:<a@b.example> SMTPUTF8=1\nS: 501 ***\n"
 		 "C: MAIL FROM:<a@b.example>SIZE=1\nS: 501 ***\n" FROM

@@ -77,16 +77,6 @@ is_token_char(char c)
 	    strchr("()<>@,;:\\\"/[]?=", c) == NULL;
 }
 
-static struct slice
-upper(struct arena *a, struct slice s)
-{
-	char *p = arena_alloc(a, s.len + 1);
-
-	for (size_t i = 0; i < s.len; i++)
-		p[i] = s.p[i] >= 'a' && s.p[i] <= 'z' ? (char)(s.p[i] - 'a' + 'A') : s.p[i];
-	return slice_of(p, s.len);
-}
-
 /* The next "; name=value". False: no more that can be read. */
 static bool
 next_parameter(struct arena *a, struct lex *l, struct slice *name_r, struct slice *value_r)
@@ -108,12 +98,12 @@ static void
 read_type(struct arena *a, struct lex *l, struct slice *type_r, struct slice *subtype_r)
 {
 	lex_skip(l);
-	*type_r = upper(a, lex_run(l, is_token_char));
+	*type_r = arena_copy_lower(a, lex_run(l, is_token_char));
 	lex_skip(l);
 	*subtype_r = slice_of(NULL, 0);
 	if (lex_take(l, '/')) {
 		lex_skip(l);
-		*subtype_r = upper(a, lex_run(l, is_token_char));
+		*subtype_r = arena_copy_lower(a, lex_run(l, is_token_char));
 	}
 }
 
@@ -148,13 +138,13 @@ add_part(struct arena *a, struct mime *mime, struct slice text, size_t depth, bo
 	l = lex_over(part->content_type);
 	read_type(a, &l, &part->type, &part->subtype);
 	if (part->type.len == 0 || part->subtype.len == 0) { /* RFC 2045 5.2, RFC 2046 5.1.5 */
-		part->type = digest ? SLICE("MESSAGE") : SLICE("TEXT");
-		part->subtype = digest ? SLICE("RFC822") : SLICE("PLAIN");
+		part->type = digest ? SLICE("message") : SLICE("text");
+		part->subtype = digest ? SLICE("rfc822") : SLICE("plain");
 		part->content_type = slice_of(NULL, 0);
 	}
-	part->multipart = depth < MIME_DEPTH && slice_equal(part->type, SLICE("MULTIPART"));
-	part->message = depth < MIME_DEPTH && slice_equal(part->type, SLICE("MESSAGE")) &&
-	    slice_equal(part->subtype, SLICE("RFC822"));
+	part->multipart = depth < MIME_DEPTH && slice_equal(part->type, SLICE("multipart"));
+	part->message = depth < MIME_DEPTH && slice_equal(part->type, SLICE("message")) &&
+	    slice_equal(part->subtype, SLICE("rfc822"));
 	return part;
 }
 
@@ -186,7 +176,7 @@ split_multipart(struct arena *a, struct mime *mime, size_t index)
 {
 	struct mime_part *part = &mime->parts[index];
 	struct slice boundary = boundary_of(a, part->content_type), text = part->body;
-	bool digest = slice_equal(part->subtype, SLICE("DIGEST"));
+	bool digest = slice_equal(part->subtype, SLICE("digest"));
 	size_t at = 0, from = SLICE_NONE;
 	int kind = 0;
 
@@ -208,8 +198,8 @@ split_multipart(struct arena *a, struct mime *mime, size_t index)
 	/* One without parts can't be said in BODYSTRUCTURE. */
 	part->multipart = part->child_count > 0;
 	if (!part->multipart) {
-		part->type = SLICE("TEXT");
-		part->subtype = SLICE("PLAIN");
+		part->type = SLICE("text");
+		part->subtype = SLICE("plain");
 	}
 }
 
@@ -243,7 +233,7 @@ put_parameters(struct arena *a, struct lex *l, struct strbuf *out)
 
 	while (next_parameter(a, l, &name, &value)) {
 		strbuf_char(out, any ? ' ' : '(');
-		imap_put_string(out, upper(a, name));
+		imap_put_string(out, arena_copy_lower(a, name));
 		strbuf_char(out, ' ');
 		imap_put_string(out, value.p == NULL ? SLICE("") : value);
 		any = true;
@@ -266,7 +256,7 @@ put_content_parameters(struct arena *a, const struct mime_part *part, struct str
 
 	read_type(a, &l, &type, &subtype);
 	if (part->content_type.len == 0)
-		strbuf_str(out, "(\"CHARSET\" \"US-ASCII\")");
+		strbuf_str(out, "(\"charset\" \"us-ascii\")");
 	else
 		put_parameters(a, &l, out);
 }
@@ -316,7 +306,7 @@ put_leaf(struct arena *a, const struct mime_part *part, struct strbuf *out)
 	put_field(a, part, SLICE("Content-ID"), out);
 	put_field(a, part, SLICE("Content-Description"), out);
 	strbuf_char(out, ' ');
-	imap_put_string(out, encoding.len == 0 ? SLICE("7BIT") : upper(a, encoding));
+	imap_put_string(out, encoding.len == 0 ? SLICE("7bit") : arena_copy_lower(a, encoding));
 	strbuf_printf(out, " %zu", part->body.len);
 }
 
@@ -347,7 +337,7 @@ put_closing(struct arena *a, const struct mime_part *part, bool extended, struct
 			put_content_parameters(a, part, out);
 		}
 	} else {
-		if (part->message || slice_equal(part->type, SLICE("TEXT")))
+		if (part->message || slice_equal(part->type, SLICE("text")))
 			strbuf_printf(out, " %zu", lines_of(part->body));
 		if (extended)
 			put_field(a, part, SLICE("Content-MD5"), out);

@@ -4,6 +4,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "policy/base/bug.h"
 #include "policy/base/num.h"
 #include "policy/syntax/domain.h"
 #include "policy/syntax/lex.h"
@@ -145,7 +146,8 @@ parameter_body(struct smtp_session *s, struct slice value)
 	s->eight_bit = slice_equal_nocase(value, SLICE("8BITMIME"));
 	if (s->eight_bit || slice_equal_nocase(value, SLICE("7BIT")))
 		return true;
-	(void)smtp_error(s, "501", "5.5.4", "Unsupported BODY");
+	/* A value that is not implemented is a parameter that is not (as Postfix has it). */
+	(void)smtp_error(s, "555", "5.5.4", "Unsupported BODY");
 	return false;
 }
 
@@ -442,18 +444,23 @@ take_attribute(struct smtp_session *s, struct slice text)
 enum smtp_next
 smtp_xclient(struct smtp_session *s, struct slice rest)
 {
-	struct slice attribute;
+	struct slice attribute, again = rest;
+	struct smtp_session trial = *s;
 	const char *refused;
 
 	if (!smtp_xclient_allowed(s))
 		return smtp_error(s, "550", "5.7.0", "Error: insufficient authorization");
 	if (rest.len == 0)
 		return smtp_error(s, "501", "5.5.4", "Syntax: XCLIENT attribute=value...");
-	smtp_forget_client(s);
+	/* All or nothing: a client that is refused stays who it was. */
 	while (slice_next(&rest, ' ', &attribute))
-		if (attribute.len > 0 && take_attribute(s, attribute) == -1)
+		if (attribute.len > 0 && take_attribute(&trial, attribute) == -1)
 			return smtp_error(s, "501", "5.5.4", "Bad XCLIENT attribute: %s",
 			    arena_printable(s->c->scratch, attribute, 100));
+	smtp_forget_client(s);
+	while (slice_next(&again, ' ', &attribute))
+		if (attribute.len > 0 && take_attribute(s, attribute) == -1)
+			bug("smtp_xclient: good at first");
 	/* Another client: another session for the filter. */
 	smtp_filter_close(s);
 	smtp_filter_open(s);

@@ -31,14 +31,16 @@ class Postbox:
 
     def __init__(
         self, folder, milter=None, host="mx.demo.example", domain=RECIPIENT_DOMAIN,
-        users=("bob", "user"), address="127.0.0.1", more=(),
+        users=("bob", "user"), address="127.0.0.1", xclient=("127.0.0.0/8",), more=(),
     ):
         self.log_path = os.path.join(folder, f"postbox-{host}.log")
         self.host, self.address, self.users = host, address, users
         self.argv = [
             program("postbox"), "--host", host, "--domain", domain, "--bind", address,
-            "--any-port", "--print-ports", "--xclient", "127.0.0.0/8", "--verbose",
+            "--any-port", "--print-ports", "--verbose",
         ]
+        for network in xclient:
+            self.argv += ["--xclient", network]
         for user in users:
             self.argv += ["--user", f"{user}:{PASSWORD}"]
         if milter is not None:

@@ -72,11 +72,16 @@ DAEMONS = "/usr/lib/postfix/sbin"
 
 
 class Postfix:
+    """main: parameters instead of those above. services: name -> parameters of a further smtpd, whose
+    port is in ports."""
+
     name = "Postfix"
 
-    def __init__(self, folder, milter):
+    def __init__(self, folder, milter, main=None, services=None):
         self.folder = os.path.join(folder, "postfix")
         self.milter = milter
+        self.main, self.services = main or {}, services or {}
+        self.ports = {}
         self.child = None
         self.port = None
         self.old_port = None  # here Postfix speaks an old milter protocol, without leading blanks
@@ -119,17 +124,19 @@ class Postfix:
             raise LabError(f"postfix {command}: {done.stdout}{done.stderr}{self.log()[-2000:]}")
 
     def _configure(self):
-        self.port, self.old_port, self.inet_port, self.inet_milter = free_ports(4)
+        ports = free_ports(4 + len(self.services))
+        self.port, self.old_port, self.inet_port, self.inet_milter = ports[:4]
+        self.ports = dict(zip(self.services, ports[4:]))
+        text = MAIN_CF.format(
+            folder=self.folder,
+            daemons=DAEMONS,
+            uid=self.ids[0],
+            gid=self.ids[1],
+            milter=self.milter,
+        )
+        main = dict(line.split(" =", 1) for line in text.splitlines()) | self.main
         with open(self.path("etc", "main.cf"), "w", encoding="ascii") as f:
-            f.write(
-                MAIN_CF.format(
-                    folder=self.folder,
-                    daemons=DAEMONS,
-                    uid=self.ids[0],
-                    gid=self.ids[1],
-                    milter=self.milter,
-                )
-            )
+            f.writelines(f"{name} = {value.strip()}\n" for name, value in main.items())
         with open(self.path("etc", "master.cf"), "w", encoding="ascii") as f:
             f.write(
                 MASTER_CF.format(
@@ -139,6 +146,10 @@ class Postfix:
                     inet_milter=self.inet_milter,
                 )
             )
+            for name, options in self.services.items():
+                more = "".join(f" -o {key}={value}" for key, value in options.items())
+                f.write(f"127.0.0.1:{self.ports[name]} inet n - n - - smtpd{more}\n")
+            f.write("tlsmgr unix - - n 1000? 1 tlsmgr\n" if self.services else "")
 
     def _came_up(self):
         end = time.monotonic() + 30

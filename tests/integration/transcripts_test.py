@@ -1,0 +1,93 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every transcript below tests/harness/transcripts on postbox, and on a real Postfix or Dovecot.
+
+What a transcript says is true of both, or its head says why not. Arguments, if any, are parts of
+paths of transcripts to play. Exit: 0, or 1 for a failure.
+"""
+
+import glob
+import os
+import sys
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+# pylint: disable=wrong-import-position
+from lab import servers  # noqa: E402
+from lab.process import LabError, remove_folder, temporary_folder  # noqa: E402
+from lab.transcript import Differs, Player, read  # noqa: E402
+
+FOLDER = os.path.normpath(os.path.join(HERE, "..", "harness", "transcripts"))
+
+
+class Tally:
+    def __init__(self):
+        self.passed, self.failed, self.checks, self.skipped = {}, 0, {}, 0
+
+    def play(self, transcript, server):
+        name = os.path.relpath(transcript.path, FOLDER)
+        server.reset(transcript.variants)
+        player = Player(transcript, server)
+        began = time.monotonic()
+        try:
+            player.play()
+        except Differs as why:
+            self.failed += 1
+            print(f"FAIL {name} on {server.name}: {transcript.title}\n     line {why.line.number}: {why.line}")
+            print(f"     expected  {why.want}\n     came      {why.came}\n     before that:")
+            print("\n".join("       " + line for line in player.said[-12:]), flush=True)
+            return
+        self.passed[server.name] = self.passed.get(server.name, 0) + 1
+        self.checks[server.name] = self.checks.get(server.name, 0) + player.checks
+        took = time.monotonic() - began
+        print(f"ok   {name} on {server.name}: {player.checks} checks" + (f", {took:.1f} s" if took > 1 else ""), flush=True)
+
+    def leave_out(self, transcript, server):
+        """By its own head: not a test that is missing."""
+        print(f"     {os.path.relpath(transcript.path, FOLDER)} not on {server.name}: {transcript.because}")
+
+
+def play_all(wanted, all_servers):
+    tally = Tally()
+    for path in sorted(glob.glob(os.path.join(FOLDER, "*", "*.txt"))):
+        if wanted and not any(part in path for part in wanted):
+            continue
+        transcript = read(path)
+        for server in all_servers:
+            if transcript.family not in server.families:
+                continue
+            if transcript.only and transcript.only != server.name:
+                tally.leave_out(transcript, server)
+            elif not server.can(transcript.variants):
+                raise LabError(f"{path}: {server.name} has no such shape: {' '.join(transcript.variants)}")
+            else:
+                tally.play(transcript, server)
+    return tally
+
+
+def main():
+    folder, running = temporary_folder(), []
+    reason = servers.why_not()
+    try:
+        running = [servers.PostboxServer(folder)] + (servers.real_servers(folder) if reason is None else [])
+        tally = play_all(sys.argv[1:], running)
+    except LabError as error:
+        print(f"FAIL the lab: {error}")
+        return 1
+    finally:
+        for server in reversed(running):
+            server.stop()
+        remove_folder(folder)
+    for server in running:
+        print(f"{server.name} {tally.passed.get(server.name, 0)} transcripts, {tally.checks.get(server.name, 0)} checks")
+    passed = sum(tally.passed.values())
+    print(f"{passed} passed, {tally.failed} failed, {0 if reason is None else 1} skipped"
+          + ("" if reason is None else f" (Postfix and Dovecot: {reason})"))
+    return 1 if tally.failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
