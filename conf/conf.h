@@ -16,6 +16,7 @@
 #include "policy/evaluation.h"
 
 enum conf_log_target { CONF_LOG_STDERR, CONF_LOG_SYSLOG };
+enum conf_front { CONF_FRONT_LIBMILTER, CONF_FRONT_NATIVE };
 enum conf_quarantine { CONF_QUARANTINE_HOLD, CONF_QUARANTINE_HEADER };
 
 /* A domain; with subdomains set, those below it and not itself. */
@@ -49,6 +50,7 @@ struct conf {		     /* MT: immutable after conf_load() */
 
 	/* the daemon */
 	const char *socket;	  /* "unix:/path", "inet:port@host", "inet6:port@host" */
+	enum conf_front front;	  /* what speaks with the MTA */
 	uint32_t socket_mode;	  /* of a Unix socket, octal */
 	const char *user, *group; /* NULL: stay who we are */
 	const char *pid_file;	  /* NULL: none */

@@ -30,6 +30,11 @@ static const struct conf_word log_targets[] = {
 	{ "stderr", CONF_LOG_STDERR },
 	{ NULL, 0 },
 };
+static const struct conf_word fronts[] = {
+	{ "libmilter", CONF_FRONT_LIBMILTER },
+	{ "native", CONF_FRONT_NATIVE },
+	{ NULL, 0 },
+};
 static const struct conf_word facilities[] = {
 	{ "mail", 0 },
 	{ "daemon", 0 },
@@ -125,6 +130,9 @@ const struct conf_setting conf_settings[] = {
 	  .name = "socket", .kind = CONF_SOCKET, .value = "unix:/run/assay/assay.sock", AT(socket),
 	  .text = "Where assayd waits for the MTA: the address that Postfix has in smtpd_milters and Sendmail in "
 		  "INPUT_MAIL_FILTER." },
+	{ .name = "front", .kind = CONF_WORD, .value = "libmilter", .words = fronts, AT(front),
+	  .text = "What speaks the milter protocol with the MTA: Sendmail's library, or our own code, which costs less. "
+		  "Results are the same." },
 	{ .name = "socket_mode", .kind = CONF_MODE, .number = 0660, RANGE(0, 0777), AT(socket_mode),
 	  .text = "Mode of a Unix socket, in octal. The MTA must be able to write to it: put its user into our group." },
 	{ .name = "user", .kind = CONF_NAME, .value = "", AT(user),

@@ -19,10 +19,11 @@
 
 #define START_WAIT_MS 5000 /* for libmilter's first threads */
 #define STOP_TICK_MS  20   /* how often a stop looks whether all is done */
-#define STOP_GRACE_MS 500  /* for the last answers to leave libmilter */
+#define STOP_GRACE_MS 500  /* for the last answers to leave the front */
 
 struct server {
 	const struct daemon_options *options;
+	const struct front *front;
 	struct traffic traffic;
 	struct key_monitor keys;
 	struct service_slot slot;
@@ -89,7 +90,7 @@ open_socket(struct server *d, const struct conf *conf, const struct identity *wh
 		log_line(LOG_LEVEL_ERROR, "socket %s: %s", conf->socket, why);
 		return -1;
 	}
-	if (front_open(&d->slot, &d->traffic, conf->socket, conf->milter_timeout_s) != 0) {
+	if (d->front->open(&d->slot, &d->traffic, conf->socket, conf->milter_timeout_s) != 0) {
 		log_line(LOG_LEVEL_ERROR, "socket %s: can't listen: %s", conf->socket,
 		    errno != 0 ? strerror(errno) : "see syslog");
 		return -1;
@@ -147,10 +148,11 @@ front_thread(void *arg)
 {
 	struct server *d = arg;
 
-	(void)front_run();
-	/* Nobody told it to: the listener broke. */
+	(void)d->front->run();
 	atomic_store(&d->front_ended, true);
-	(void)pthread_kill(d->main_thread, SIGTERM);
+	/* Did nobody tell it to? Then the listener broke. */
+	if (!atomic_load(&d->traffic.closed))
+		(void)pthread_kill(d->main_thread, SIGTERM);
 	return NULL;
 }
 
@@ -168,6 +170,8 @@ static void
 warn_of_what_waits(const struct conf *was, const struct conf *is)
 {
 	warn_unless_equal("socket", was->socket, is->socket);
+	if (was->front != is->front)
+		log_line(LOG_LEVEL_WARNING, "reload: front changes at the next start only");
 	warn_unless_equal("user", was->user, is->user);
 	warn_unless_equal("group", was->group, is->group);
 	warn_unless_equal("pid_file", was->pid_file, is->pid_file);
@@ -287,15 +291,18 @@ remove_files(const struct server *d)
 }
 
 /*
- * libmilter's own stop is not used: it frees sessions under the feet of its workers. Nothing new is
- * taken (on_negotiate refuses), messages that had begun are finished and answered, and then the
- * process ends, whatever idle connections are still there: their MTA sees them closed.
+ * Nothing new is taken, messages that had begun are finished and answered, and then the process
+ * ends, whatever idle connections are still there: their MTA sees them closed. True: the front has
+ * ended as well, and nobody uses its memory any more.
  */
-static void
-stop(struct server *d)
+static bool
+stop(struct server *d, pthread_t front)
 {
+	bool ends;
+
 	log_line(LOG_LEVEL_INFO, "stopping, messages_open=%llu", count(&d->traffic.messages_open));
 	traffic_close(&d->traffic);
+	ends = d->front->stop();
 	remove_files(d);
 	if (!wait_for_none(&d->traffic.messages_open, LIMIT_STOP_WAIT_MS))
 		log_line(LOG_LEVEL_WARNING, "cut off messages_open=%llu",
@@ -303,12 +310,16 @@ stop(struct server *d)
 	else
 		(void)wait_for_none(&d->traffic.sessions_open, STOP_GRACE_MS);
 	log_statistics(d);
+	ends = ends && atomic_load(&d->traffic.sessions_open) == 0 &&
+	    pthread_join(front, NULL) == 0;
 	log_line(LOG_LEVEL_INFO, "stopped");
+	return ends;
 }
 
 static int
 serve(struct server *d, struct service *first)
 {
+	const char *trouble;
 	pthread_t thread;
 
 	service_slot_init(&d->slot, first);
@@ -320,22 +331,22 @@ serve(struct server *d, struct service *first)
 		return EXIT_FAILURE;
 	}
 	d->front_started = true;
-	if (!signals_libmilter_is_deaf(START_WAIT_MS)) {
-		log_line(LOG_LEVEL_ERROR,
-		    "this libmilter can't be kept from taking SIGHUP for an order to stop");
+	trouble = d->front->trouble(START_WAIT_MS);
+	if (trouble != NULL) {
+		log_line(LOG_LEVEL_ERROR, "front %s: %s", d->front->name, trouble);
 		remove_files(d);
 		return EXIT_FAILURE;
 	}
-	log_line(LOG_LEVEL_INFO, "serving on %s, configuration %s", service_conf(first)->socket,
-	    d->options->conf_file);
+	log_line(LOG_LEVEL_INFO, "serving on %s, front %s, configuration %s",
+	    service_conf(first)->socket, d->front->name, d->options->conf_file);
 	while (!handle_signal(d, signals_next(SIGNALS_WAIT)))
 		;
 	if (atomic_load(&d->front_ended)) {
-		log_line(LOG_LEVEL_ERROR, "libmilter gave up listening");
+		log_line(LOG_LEVEL_ERROR, "front %s gave up listening", d->front->name);
 		remove_files(d);
 		return EXIT_FAILURE;
 	}
-	stop(d);
+	d->front_started = !stop(d, thread);
 	if (atomic_load(&d->traffic.sessions_open) > 0)
 		_exit(EXIT_SUCCESS); /* other threads may still use all of this */
 	service_slot_fini(&d->slot);
@@ -349,6 +360,7 @@ start(struct server *d, struct conf *conf)
 	struct service *service;
 	char *error = NULL;
 
+	d->front = conf->front == CONF_FRONT_NATIVE ? &front_native : &front_libmilter;
 	log_open(conf->log_target, conf->syslog_facility);
 	signals_block();
 	if (start_privileged(d, conf) != 0) {
@@ -369,7 +381,7 @@ start(struct server *d, struct conf *conf)
 int
 daemon_main(const struct daemon_options *options)
 {
-	/* On the heap: idle threads of libmilter know its address until the process is gone. */
+	/* On the heap: threads of libmilter know its address until the process is gone. */
 	struct server *d = heap_alloc(1, sizeof(*d));
 	char *error = NULL;
 	struct conf *conf = conf_load(options->conf_file, &error);

@@ -20,24 +20,14 @@
 
 #include "milter/front.h"
 #include "milter/session.h"
-
-/* Steps whose answer is always "continue": the MTA need not wait for it. */
-#define NO_REPLY                                                                                   \
-	(SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_RCPT | SMFIP_NR_HDR |            \
-	    SMFIP_NR_EOH)
-/* Steps that nobody here listens to. libmilter drops these two where the MTA is too old. */
-#define NO_STEP (SMFIP_NODATA | SMFIP_NOUNKNOWN)
-/* Taken where offered. */
-#define IF_OFFERED (SMFIP_HDR_LEADSPC | SMFIP_SKIP)
-
-#define ACTIONS_NEEDED	(SMFIF_ADDHDRS | SMFIF_CHGHDRS)
-#define ACTIONS_OFFERED (SMFIF_QUARANTINE | SMFIF_SETSYMLIST)
+#include "milter/signals.h"
+#include "milter/terms.h"
 
 /* One connection of the MTA. */
 struct connection_link {
 	SMFICTX *ctx;
 	struct session *session;  /* NULL before the first callback that needs it */
-	unsigned long negotiated; /* of IF_OFFERED */
+	unsigned long negotiated; /* of TERMS_IF_OFFERED */
 	bool welcome;		  /* we were not shutting down when it came */
 };
 
@@ -87,7 +77,7 @@ call_insert_header(void *ctx, int index, const char *name, const char *value)
 {
 	const struct connection_link *link = ctx;
 	/* PITFALLS 13: with SMFIP_HDR_LEADSPC the blank behind the colon is ours to write. */
-	const char *blank = (link->negotiated & SMFIP_HDR_LEADSPC) != 0 ? " " : "";
+	const char *blank = (link->negotiated & TERMS_LEADING_SPACE) != 0 ? " " : "";
 	size_t size = strlen(value) + 2;
 	char *text = heap_alloc(1, size);
 	int ok;
@@ -187,32 +177,32 @@ session_of(SMFICTX *ctx, struct mta *mta)
 	*mta = (struct mta){ &libmilter_calls, link };
 	if (link->session == NULL) {
 		service = service_slot_get(front_slot);
-		link->session = session_new(service, (link->negotiated & SMFIP_HDR_LEADSPC) != 0);
+		link->session = session_new(
+		    service, (link->negotiated & TERMS_LEADING_SPACE) != 0, NULL);
 		service_unref(&service);
 	}
 	return link->session;
 }
 
-/* Only the macros used travel. libmilter wants a name in each list, so stages without one get one
- * that no MTA has. */
+/* Both number the stages of a session, each its own way. */
 static void
 ask_for_macros(SMFICTX *ctx)
 {
 	static const struct {
-		int stage;
-		const char *macros;
-	} wanted[] = {
-		{ SMFIM_CONNECT, "{assay_none}" },
-		{ SMFIM_HELO, "{assay_none}" },
-		{ SMFIM_ENVFROM, "{auth_type} {auth_authen}" },
-		{ SMFIM_ENVRCPT, "{assay_none}" },
-		{ SMFIM_DATA, "{assay_none}" },
-		{ SMFIM_EOM, "i" },
-		{ SMFIM_EOH, "{assay_none}" },
+		int theirs;
+		enum terms_stage ours;
+	} stages[] = {
+		{ SMFIM_CONNECT, STAGE_CONNECT },
+		{ SMFIM_HELO, STAGE_HELO },
+		{ SMFIM_ENVFROM, STAGE_MAIL },
+		{ SMFIM_ENVRCPT, STAGE_RCPT },
+		{ SMFIM_DATA, STAGE_DATA },
+		{ SMFIM_EOM, STAGE_END_OF_MESSAGE },
+		{ SMFIM_EOH, STAGE_END_OF_HEADERS },
 	};
 
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-		(void)smfi_setsymlist(ctx, wanted[i].stage, unconst(wanted[i].macros));
+	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
+		(void)smfi_setsymlist(ctx, stages[i].theirs, unconst(terms_macros[stages[i].ours]));
 }
 
 static sfsistat
@@ -227,12 +217,12 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps, unsigned 
 	*f2_r = *f3_r = 0;
 	if (!link->welcome)
 		return SMFIS_REJECT; /* shutting down: as if nobody were listening */
-	link->negotiated = steps & IF_OFFERED;
+	link->negotiated = steps & TERMS_IF_OFFERED;
 	atomic_store(&last_negotiated, link->negotiated);
 	/* libmilter refuses an MTA that does not offer what is needed, and logs it. */
-	*actions_r = ACTIONS_NEEDED | (actions & ACTIONS_OFFERED);
-	*steps_r = NO_REPLY | NO_STEP | link->negotiated;
-	if ((actions & SMFIF_SETSYMLIST) != 0)
+	*actions_r = TERMS_ACTIONS_NEEDED | (actions & TERMS_ACTIONS_OFFERED);
+	*steps_r = TERMS_NO_REPLY | TERMS_NO_STEP | link->negotiated;
+	if ((actions & TERMS_SET_MACROS) != 0)
 		ask_for_macros(ctx);
 	return SMFIS_CONTINUE;
 }
@@ -297,7 +287,7 @@ on_body(SMFICTX *ctx, unsigned char *bytes, size_t len)
 {
 	struct mta mta;
 	struct session *s = session_of(ctx, &mta);
-	bool may_skip = (link_of(ctx)->negotiated & SMFIP_SKIP) != 0;
+	bool may_skip = (link_of(ctx)->negotiated & TERMS_SKIP) != 0;
 	enum answer answer = session_body(s, &mta, slice_of((const char *)bytes, len));
 
 	if (answer == ANSWER_SKIP && !may_skip)
@@ -336,14 +326,14 @@ on_close(SMFICTX *ctx)
 	return SMFIS_CONTINUE;
 }
 
-int
-front_open(
+static int
+libmilter_open(
     struct service_slot *slot, struct traffic *traffic, const char *address, uint32_t timeout_s)
 {
 	const struct smfiDesc description = {
 		.xxfi_name = unconst("assayd"),
 		.xxfi_version = SMFI_VERSION,
-		.xxfi_flags = ACTIONS_NEEDED | ACTIONS_OFFERED,
+		.xxfi_flags = TERMS_ACTIONS_NEEDED | TERMS_ACTIONS_OFFERED,
 		.xxfi_connect = on_connect,
 		.xxfi_helo = on_helo,
 		.xxfi_envfrom = on_mail,
@@ -366,8 +356,34 @@ front_open(
 	return 0;
 }
 
-int
-front_run(void)
+static int
+libmilter_run(void)
 {
 	return smfi_main() == MI_SUCCESS ? 0 : -1;
 }
+
+static const char *
+libmilter_trouble(uint32_t wait_ms)
+{
+	return signals_libmilter_is_deaf(wait_ms)
+	    ? NULL
+	    : "this libmilter can't be kept from taking SIGHUP for an order to stop";
+}
+
+/*
+ * libmilter's own stop is not used: it frees sessions under the feet of its workers. on_negotiate()
+ * refuses what comes now.
+ */
+static bool
+libmilter_stop(void)
+{
+	return false;
+}
+
+const struct front front_libmilter = {
+	.name = "libmilter",
+	.open = libmilter_open,
+	.run = libmilter_run,
+	.trouble = libmilter_trouble,
+	.stop = libmilter_stop,
+};

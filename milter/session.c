@@ -28,6 +28,7 @@ struct session {
 	struct service *service;
 	struct arena *arena; /* of the message; reset between messages */
 	bool leading_space;
+	struct waiting waiting;
 	struct ip_address client;
 	char host[LIMIT_HELO_BYTES + 1];
 	char helo[LIMIT_HELO_BYTES + 1];
@@ -72,13 +73,15 @@ message_end(struct session *s)
 }
 
 struct session *
-session_new(struct service *service, bool leading_space)
+session_new(struct service *service, bool leading_space, const struct waiting *waiting)
 {
 	struct session *s = heap_alloc(1, sizeof(*s));
 
 	s->service = service_ref(service);
 	s->arena = arena_new(LIMIT_MESSAGE_MEMORY);
 	s->leading_space = leading_space;
+	if (waiting != NULL)
+		s->waiting = *waiting;
 	return s;
 }
 
@@ -184,6 +187,7 @@ session_mail(struct session *s, const struct mta *mta, const char *reverse_path)
 		return ANSWER_CONTINUE;
 	}
 	m->evaluation = evaluation_begin(service_evaluator(s->service), s->arena, &connection);
+	evaluation_tell_waits(m->evaluation, &s->waiting);
 	/* Whatever SPF says, nothing is refused here: DKIM may still rescue it (RFC 9989 7.1). */
 	evaluation_mail_from(m->evaluation, m->from, wall_clock_s());
 	return ANSWER_CONTINUE;

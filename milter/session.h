@@ -17,13 +17,16 @@
 #include "milter/mta.h"
 #include "policy/base/ip.h"
 #include "policy/base/slice.h"
+#include "policy/base/waiting.h"
 
 struct session;
 struct service; /* milter/service.h */
 
 /* Takes one reference on service. leading_space: header values come with their leading blank
- * (SMFIP_HDR_LEADSPC was granted); else exactly one SP is put back. */
-struct session *session_new(struct service *service, bool leading_space);
+ * (SMFIP_HDR_LEADSPC was granted); else exactly one SP is put back. waiting: copied; told whenever
+ * a call below is going to wait. NULL: nobody wants to know. */
+struct session *session_new(
+    struct service *service, bool leading_space, const struct waiting *waiting);
 void session_free(struct session **s);
 
 enum answer session_connect(

@@ -73,6 +73,12 @@ evaluation_begin(const struct evaluator *e, struct arena *a, const struct connec
 	return ev;
 }
 
+void
+evaluation_tell_waits(struct evaluation *ev, const struct waiting *waiting)
+{
+	lookups_tell_waits(ev->lookups, waiting);
+}
+
 /*
  * RFC 7208 2.4: with a null reverse-path the MAIL FROM identity is postmaster at the HELO name, and
  * RFC 9989 3.2.4 makes that the SPF domain for DMARC as well.

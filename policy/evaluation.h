@@ -41,6 +41,9 @@ struct evaluation; /* MT: one thread at a time */
 struct evaluation *evaluation_begin(
     const struct evaluator *e, struct arena *a, const struct connection *c);
 
+/* waiting: copied; told when a call below is going to wait. */
+void evaluation_tell_waits(struct evaluation *ev, const struct waiting *waiting);
+
 /* reverse_path: as in MAIL FROM, angle brackets tolerated. Evaluates SPF; may wait for DNS. */
 void evaluation_mail_from(struct evaluation *ev, struct slice reverse_path, int64_t now_s);
 

@@ -90,6 +90,16 @@
 #define LIMIT_LOG_SIGNATURES	10	/* signatures in it; ours; rest counted */
 #define LIMIT_STOP_WAIT_MS	60000	/* messages under way at SIGTERM; ours; -> cut off, the MTA tempfails */
 
+/* The native front */
+#define LIMIT_MILTER_FRAME_BYTES (1024 * 1024)	/* data of one frame; the most that can be negotiated; -> closed */
+#define LIMIT_MACRO_BYTES	65535	/* macros of one stage; a frame of any MTA; -> closed */
+#define LIMIT_MACROS		256	/* likewise, names; ours; -> closed */
+#define LIMIT_MILTER_GREETING_MS 60000	/* from connect to the negotiation; ours; -> closed */
+#define LIMIT_MILTER_FRAME_MS	300000	/* a frame, or our answer, on its way; ours; -> closed */
+#define LIMIT_MILTER_CONNECTIONS 16384	/* of MTAs at once; ours; more wait in the socket's queue */
+#define LIMIT_MILTER_LOOPS	8	/* threads that read, else one a processor; ours */
+#define LIMIT_MILTER_THREADS	1024	/* with those that wait for DNS; ours; beyond: a wait holds up its loop */
+
 /* SMTP reply */
 #define LIMIT_REPLY_BYTES	480	/* text of one line; RFC 5321 4.5.3.1.5: 512 with code; cut */
 

@@ -21,6 +21,7 @@
 
 #include "policy/base/arena.h"
 #include "policy/base/ip.h"
+#include "policy/base/waiting.h"
 
 /* Values of the wire (RFC 1035 3.2.2, RFC 3596 2.1). */
 enum dns_type {
@@ -130,6 +131,8 @@ struct lookups_limits {	      /* the last two for each phase */
 /* Borrows arena and resolver. lookups_fini() must come before the arena is reset. */
 struct lookups *lookups_new(
     struct arena *a, struct resolver *resolver, const struct lookups_limits *limits);
+/* waiting: copied; told when lookups_ask() is going to wait. */
+void lookups_tell_waits(struct lookups *l, const struct waiting *waiting);
 /* Releases answers, cancels waits; never blocks. *l becomes NULL; NULL is accepted. */
 void lookups_fini(struct lookups **l);
 

@@ -8,6 +8,7 @@ struct lookups {
 	struct arena *arena;
 	struct resolver *resolver;
 	struct lookups_limits limits;
+	struct waiting waiting;
 	uint64_t waited_ms; /* of limits.budget_ms, in this phase */
 	size_t phase_start; /* questions of earlier phases */
 	/* One entry a question, in the order of asking; the arrays grow together. */
@@ -39,6 +40,12 @@ lookups_new(struct arena *a, struct resolver *resolver, const struct lookups_lim
 	l->resolver = resolver;
 	l->limits = *limits;
 	return l;
+}
+
+void
+lookups_tell_waits(struct lookups *l, const struct waiting *waiting)
+{
+	l->waiting = *waiting;
 }
 
 void
@@ -158,6 +165,20 @@ entry_of(struct lookups *l, struct slice name, enum dns_type type)
 	return l->count++;
 }
 
+/* The answer is often there already: nobody need hear of a wait then. */
+static const struct dns_answer *
+wait_in_flight(struct lookups *l, struct flight *flight, uint64_t wait_ms)
+{
+	const struct dns_answer *answer = flight_wait(flight, 0);
+
+	if (answer != NULL || wait_ms == 0)
+		return answer;
+	waiting_begin(&l->waiting);
+	answer = flight_wait(flight, wait_ms);
+	waiting_end(&l->waiting);
+	return answer;
+}
+
 /* Wait for entry i as long as the lookup's own time and the message's budget allow. */
 static void
 wait_for(struct lookups *l, size_t i)
@@ -173,7 +194,7 @@ wait_for(struct lookups *l, size_t i)
 		reason = DNS_R_BUDGET;
 	}
 	if (seat->flight != NULL) {
-		entry->answer = flight_wait(seat->flight, wait);
+		entry->answer = wait_in_flight(l, seat->flight, wait);
 		flight_leave(&seat->flight);
 	}
 	waited = dns_monotonic_ms() - now;

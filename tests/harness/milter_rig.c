@@ -7,7 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NSD "/usr/sbin/nsd"
+#define NSD	       "/usr/sbin/nsd"
+#define FRONT_VARIABLE "ASSAY_FRONT"
 
 static const char zone_text[] = "$TTL 300\n"
 				". IN SOA ns. root. 1 3600 600 86400 300\n"
@@ -80,13 +81,21 @@ close_stage(struct stage *s)
 
 /* ---- the daemon ---- */
 
+const char *
+front_name(void)
+{
+	const char *name = getenv(FRONT_VARIABLE);
+
+	return name != NULL ? name : "libmilter";
+}
+
 void
 rig_write_conf(const struct rig *g, const char *more)
 {
 	write_file(g->conf,
-	    "socket = \"%s\"\nlog_target = stderr\nhostname = \"mx.example.net\"\n"
+	    "socket = \"%s\"\nfront = %s\nlog_target = stderr\nhostname = \"mx.example.net\"\n"
 	    "dns_mode = forward\ndns_forwarders = { \"127.0.0.1@%u\" }\n%s",
-	    g->address, g->stage->dns_port, more);
+	    g->address, front_name(), g->stage->dns_port, more);
 }
 
 static void
@@ -241,6 +250,23 @@ expect_alive(const struct rig *g)
 	milter_close(&c);
 }
 
+static int
+run_on_fronts(struct CMUnitTest *tests, size_t count)
+{
+	static const char *const fronts[] = { "libmilter", "native" };
+	int failed = 0;
+
+	if (getenv(FRONT_VARIABLE) != NULL)
+		return _cmocka_run_group_tests(front_name(), tests, count, NULL, NULL);
+	for (size_t i = 0; i < sizeof(fronts) / sizeof(fronts[0]); i++) {
+		if (setenv(FRONT_VARIABLE, fronts[i], 1) != 0)
+			return 1;
+		(void)printf("front %s\n", fronts[i]);
+		failed += _cmocka_run_group_tests(fronts[i], tests, count, NULL, NULL);
+	}
+	return failed;
+}
+
 int
 stage_run(struct CMUnitTest *tests, size_t count)
 {
@@ -261,7 +287,7 @@ stage_run(struct CMUnitTest *tests, size_t count)
 	}
 	for (size_t i = 0; i < count; i++)
 		tests[i].initial_state = &s;
-	failed = _cmocka_run_group_tests("assayd", tests, count, NULL, NULL);
+	failed = run_on_fronts(tests, count);
 	close_stage(&s);
 	return failed;
 }

@@ -31,9 +31,13 @@ struct rig {
 	char address[128];
 };
 
-/* Run the tests on a stage; what main() returns. Skipped without nsd. */
+/* Run the tests on a stage, once for each front ($ASSAY_FRONT: for that one alone); what main()
+ * returns. Skipped without nsd. */
 #define run_on_stage(tests) stage_run(tests, sizeof(tests) / sizeof((tests)[0]))
 int stage_run(struct CMUnitTest *tests, size_t count);
+
+/* The front under test. */
+const char *front_name(void);
 
 /* Each test: cmocka_unit_test_teardown(test, rig_teardown). */
 int rig_teardown(void **state);

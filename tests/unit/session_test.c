@@ -137,7 +137,7 @@ rig_open(struct rig *g, enum conf_quarantine quarantine, bool leading_space)
 	g->service = service_over(conf, resolver_new(backend, NULL), &g->traffic, NULL, &error);
 	if (g->service == NULL)
 		fail_msg("service: %s", error);
-	g->session = session_new(g->service, leading_space);
+	g->session = session_new(g->service, leading_space, NULL);
 	g->recorder.queue_id = "4QUEUE";
 	g->mta = (struct mta){ &recorder_calls, &g->recorder };
 }

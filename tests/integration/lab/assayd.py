@@ -32,6 +32,7 @@ class Assayd:
         self.fixed = {
             "socket": self.socket,
             "socket_mode": "0666",
+            "front": os.environ.get("ASSAY_FRONT", "libmilter"),
             "authserv_id": "mx.demo.example",
             "log_target": "stderr",
             "dns_mode": "forward",
