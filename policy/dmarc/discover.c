@@ -305,6 +305,27 @@ dmarc_discover(struct dmarc_evaluation *e)
 	bug("dmarc: discovery %d", (int)e->options->discovery);
 }
 
+int
+dmarc_organizational_domain(struct arena *a, struct lookups *l, const struct dmarc_options *options,
+    struct slice domain, struct slice *out)
+{
+	struct dmarc_evaluation e = { .arena = a, .lookups = l, .options = options };
+
+	switch (options->discovery) {
+	case DMARC_TREEWALK:
+		e.walk.start = domain;
+		while (dmarc_walk_next(&e, &e.walk))
+			if (is_trouble(&e.walk.nodes[e.walk.count - 1]))
+				return -1;
+		*out = dmarc_walk_organization(&e.walk, NULL);
+		return 0;
+	case DMARC_PSL:
+		*out = dmarc_psl_organization(options->psl, domain);
+		return 0;
+	}
+	bug("dmarc: discovery %d", (int)options->discovery);
+}
+
 void
 dmarc_prefetch(struct lookups *l, const struct dmarc_options *options, const struct author *author)
 {

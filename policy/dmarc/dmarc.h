@@ -211,4 +211,12 @@ void dmarc_evaluate(struct arena *a, struct lookups *l, const struct dmarc_optio
     const struct author *author, const struct spf_verdict *spf, const struct dkim_verdict *dkim,
     struct dmarc_verdict *out);
 
+/*
+ * The organizational domain of a name by itself, as RFC 9990 4 compares those of a policy and of a
+ * report's destination: RFC 9989 4.10.2, or by the public suffix list. domain: normal form. 0, or
+ * -1: a name of the walk could not be asked. *out is arena memory or points into domain.
+ */
+int dmarc_organizational_domain(struct arena *a, struct lookups *l,
+    const struct dmarc_options *options, struct slice domain, struct slice *out);
+
 #endif
