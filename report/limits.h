@@ -2,7 +2,7 @@
 /*
  * NAME         limits - bounds on what strangers can make report/ keep
  * DESCRIPTION  As in policy/base/limits.h: value, unit, where it comes from, and what happens
- *              beyond it.
+ *              beyond it. The lengths of texts in reports stand in rfc9990.xsd and rfc7489.xsd too.
  */
 #ifndef ASSAY_REPORT_LIMITS_H
 #define ASSAY_REPORT_LIMITS_H
@@ -21,6 +21,18 @@
 
 /* Encoded (report/encode.h) */
 #define REPORT_ENCODED_BYTES	65536	/* one row or policy; beyond: not one of ours */
+
+/* Aggregate reports */
+#define REPORT_XML_BYTES	(64 * 1024 * 1024)	/* one document; ours; records beyond are left out, and it says so */
+#define REPORT_GZIP_BYTES	(7 * 1024 * 1024)	/* in base64 it fits Postfix' message_size_limit of 10240000; the same */
+#define REPORT_EMAIL_BYTES	320	/* RFC 5321 4.5.3.1 by arithmetic; cut */
+#define REPORT_CONTACT_BYTES	500	/* org_name, extra_contact_info, generator; ours; cut */
+#define REPORT_ERROR_BYTES	2000	/* "error" as a whole; RFC 9990 3.1.5: not extremely large; cut */
+#define REPORT_ID_BYTES		255	/* Report-ID; ours; refused */
+
+/* Destinations */
+#define LIMIT_DESTINATIONS	16	/* of one report; = LIMIT_DMARC_URIS; rest ignored */
+#define LIMIT_DESTINATION_LOCAL_BYTES 64	/* RFC 5321 4.5.3.1.1; URI ignored */
 
 /* clang-format on */
 

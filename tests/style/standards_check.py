@@ -13,8 +13,8 @@ import sys
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 TABLE = os.path.join(ROOT, "doc", "standards.txt")
-FOLDERS = ("policy", "conf", "milter", "cli", "tests")
-DONE_IN = ("policy", "milter", "tests")  # a section marked Yes is cited in one of these
+FOLDERS = ("policy", "report", "conf", "milter", "cli", "tests")
+DONE_IN = ("policy", "report", "milter", "tests")  # a section marked Yes is cited in one of these
 STATES = ("Yes", "Partial", "No", "-")
 
 SECTION = r"(?:[Aa]ppendix )?(?:[A-G](?:\.\d+)*|\d+(?:\.\d+)*)"

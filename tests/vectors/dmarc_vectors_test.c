@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The public DMARC suites: dmarc/discovery.json under RFC 9989 and under RFC 7489, and
- * dmarc/records.json. Formats: vectors/README.md.
+ * The public DMARC suites: dmarc/discovery.json under RFC 9989 and under RFC 7489,
+ * dmarc/records.json, and dmarc/report-destinations.json. Formats: vectors/README.md.
  */
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "policy/base/strbuf.h"
 #include "policy/dmarc/dmarc.h"
 #include "policy/syntax/domain.h"
+#include "report/destination.h"
 #include "tests/support/support.h"
 
 #define ZONE_BYTES (1024 * 1024)
@@ -371,6 +372,113 @@ test_records(void **state)
 	summary(&s);
 }
 
+/* ---- report-destinations.json ---- */
+
+static bool
+is_list(json_t *want, struct slice *got, size_t count)
+{
+	json_t *address;
+	size_t i;
+
+	if (json_array_size(want) != count)
+		return false;
+	json_array_foreach(want, i,
+	    address) if (!slice_equal(got[i], slice_str(json_string_value(address)))) return false;
+	return true;
+}
+
+static const char *
+join(struct arena *a, const struct slice *list, size_t count)
+{
+	const char *text = "";
+
+	for (size_t i = 0; i < count; i++)
+		text = arena_printf(a, "%s%s%s", text, i == 0 ? "" : " ", arena_str(a, list[i]));
+	return text;
+}
+
+static void
+check_addresses(
+    struct check *c, struct arena *a, const char *field, struct slice *got, size_t count)
+{
+	json_t *accept = json_object_get(c->expected, "send_to_accept"), *list;
+	size_t i;
+
+	if (is_list(json_object_get(c->expected, field), got, count))
+		return;
+	if (strcmp(field, "send_to") == 0)
+		json_array_foreach(accept, i, list) if (is_list(list, got, count)) return;
+	mismatch(c, field, join(a, got, count),
+	    json_dumps(json_object_get(c->expected, field), JSON_ENCODE_ANY));
+}
+
+/* The names asked below "_report._dmarc", and no other of that form. */
+static void
+check_queries(struct check *c, struct world *w)
+{
+	size_t count, queries = 0;
+	const struct lookup *log = lookups_log(w->lookups, &count);
+	struct slice *names = arena_array(w->arena, count + 1, sizeof(names[0]));
+
+	if (json_object_get(c->expected, "queries") == NULL)
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (strstr(arena_str(w->arena, log[i].name), "_report._dmarc") != NULL)
+			names[queries++] = log[i].name;
+	check_addresses(c, w->arena, "queries", names, queries);
+}
+
+static bool
+run_destinations(json_t *test)
+{
+	static const struct dmarc_options options = { .discovery = DMARC_TREEWALK };
+	struct check c = { .suite = "dmarc/report-destinations.json",
+		.name = json_string_value(json_object_get(test, "name")),
+		.rules = json_string_value(json_object_get(test, "rua")),
+		.rfc = "RFC 9990 3.5, 4",
+		.expected = json_object_get(test, "expected") };
+	struct slice send[LIMIT_DESTINATIONS], later[LIMIT_DESTINATIONS];
+	size_t send_count = 0, later_count = 0;
+	struct arena *a = arena_new(ZONE_BYTES);
+	struct destinations d;
+	struct world w;
+
+	world_open(&w, zone_of(a, test));
+	destinations_find(w.arena, w.lookups, &options,
+	    slice_str(json_string_value(json_object_get(test, "policy_domain"))), "rua",
+	    slice_str(c.rules), &d);
+	for (size_t i = 0; i < d.count; i++) {
+		if (d.list[i].outcome == DESTINATION_SEND)
+			send[send_count++] = d.list[i].address;
+		if (d.list[i].outcome == DESTINATION_LATER)
+			later[later_count++] = d.list[i].address;
+	}
+	check_addresses(&c, w.arena, "send_to", send, send_count);
+	if (json_object_get(c.expected, "temporary") != NULL || later_count > 0)
+		check_addresses(&c, w.arena, "temporary", later, later_count);
+	check_queries(&c, &w);
+	world_close(&w);
+	arena_free(&a);
+	return !c.failed;
+}
+
+static void
+test_destinations(void **state)
+{
+	json_t *cases = load("report-destinations.json"), *test;
+	struct suite s = { .name = "dmarc/report-destinations.json" };
+	size_t i;
+
+	(void)state;
+	json_array_foreach(cases, i, test)
+	{
+		s.cases++;
+		s.passed += run_destinations(test);
+	}
+	json_decref(cases);
+	summary(&s);
+}
+
 int
 main(void)
 {
@@ -378,12 +486,12 @@ main(void)
 		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_discovery_rfc9989),
 		cmocka_unit_test(test_discovery_rfc7489),
+		cmocka_unit_test(test_destinations),
 	};
 
 	if (vectors_folder() == NULL) {
 		(void)printf("dmarc vectors: skipped, no folder of public vectors\n");
 		return SKIPPED;
 	}
-	(void)printf("dmarc/report-destinations.json: skipped, reports are not sent yet\n");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
