@@ -216,6 +216,36 @@ check_keys(struct loader *l)
 	}
 }
 
+/* The key that seals, by its name. */
+static void
+check_seal(struct loader *l)
+{
+	struct conf *c = l->conf;
+	const char *named = c->seal_key == NULL
+	    ? ""
+	    : arena_printable(l->arena, slice_str(c->seal_key), 100);
+
+	check_idle(l, "seal_key", c->seal == CONF_SEAL_NONE, "seal");
+	check_idle(l, "local_domains", c->seal != CONF_SEAL_FORWARDED, "seal = forwarded");
+	if (c->seal == CONF_SEAL_NONE)
+		return;
+	if (c->seal == CONF_SEAL_FORWARDED && c->local_domain_count == 0)
+		conf_fault(
+		    &l->faults, line_of(l, "seal", "seal"), "seal: forwarded needs local_domains");
+	for (size_t i = 0; i < c->dkim_key_count; i++) {
+		if (c->seal_key == NULL ||
+		    !slice_equal(c->dkim_keys[i].name, slice_str(c->seal_key)))
+			continue;
+		c->seal_key_number = i;
+		if (c->dkim_keys[i].domain.len == 0)
+			conf_fault(&l->faults, line_of(l, "seal_key", "seal_key"),
+			    "seal_key: dkim_key \"%s\" has no domain", named);
+		return;
+	}
+	conf_fault(&l->faults, line_of(l, "seal", "seal_key"),
+	    "seal_key: found \"%s\", allowed: the name of a section dkim_key", named);
+}
+
 static void
 check_together(struct loader *l)
 {
@@ -230,6 +260,7 @@ check_together(struct loader *l)
 	check_idle(l, "sender", c->dkim_key_count == 0, "dkim_key");
 	check_idle(l, "require_published", c->dkim_key_count == 0, "dkim_key");
 	check_keys(l);
+	check_seal(l);
 	if (c->dns.mode == DNS_MODE_FORWARD && c->dns.forwarder_count == 0)
 		conf_fault(&l->faults, line_of(l, "dns_mode", "dns_mode"),
 		    "dns_mode: forward needs dns_forwarders");

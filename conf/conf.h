@@ -42,6 +42,8 @@ struct conf_sender {
 	size_t domain_count;
 };
 
+enum conf_seal { CONF_SEAL_NONE, CONF_SEAL_FORWARDED, CONF_SEAL_ALL };
+
 enum conf_logins { CONF_LOGINS_OWN, CONF_LOGINS_ANY, CONF_LOGINS_NONE };
 
 struct conf {		     /* MT: immutable after conf_load() */
@@ -84,6 +86,13 @@ struct conf {		     /* MT: immutable after conf_load() */
 	struct dkim_sign_options sign;
 	const struct slice *sign_also, *oversign_also, *sign_not;
 	size_t sign_also_count, oversign_also_count, sign_not_count;
+
+	/* what is sealed (ARC) */
+	enum conf_seal seal;
+	const char *seal_key;		   /* name of its section; NULL: none */
+	size_t seal_key_number;		   /* in dkim_keys, where seal is not none */
+	const struct slice *local_domains; /* recipients there are not forwarded to */
+	size_t local_domain_count;
 
 	/* DNS */
 	struct dns_unbound_options dns;

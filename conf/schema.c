@@ -78,6 +78,12 @@ static const struct conf_word seal_actions[] = {
 	{ "quarantine", ACTION_QUARANTINE },
 	{ NULL, 0 },
 };
+static const struct conf_word seals[] = {
+	{ "none", CONF_SEAL_NONE },
+	{ "forwarded", CONF_SEAL_FORWARDED },
+	{ "all", CONF_SEAL_ALL },
+	{ NULL, 0 },
+};
 static const struct conf_word domain_rules[] = {
 	{ "exempt", RULE_EXEMPT },
 	{ "quarantine", RULE_QUARANTINE },
@@ -251,6 +257,16 @@ const struct conf_setting conf_settings[] = {
 	  .text = "Header fields to sign so that none can be added later, beside those in assay.conf(5)." },
 	{ .name = "sign_not", .kind = CONF_FIELDS, .value = "", LIST_AT(sign_not, sign_not_count),
 	  .text = "Header fields not to sign, whatever else is said. From is signed all the same." },
+
+	{ .group = "Sealing (ARC)",
+	  .name = "seal", .kind = CONF_WORD, .value = "none", .words = seals, AT(seal),
+	  .text = "Whether a message gets an ARC set that says what was found: none does; one with a recipient outside of "
+		  "local_domains (forwarded); or all. Mail of trusted_networks gets one where it still carries the results that we "
+		  "wrote when it came in: what a list server of ours sends on." },
+	{ .name = "seal_key", .kind = CONF_NAME, .value = "", AT(seal_key),
+	  .text = "The dkim_key, by the name of its section, that seals. It must have a domain." },
+	{ .name = "local_domains", .kind = CONF_DOMAINS, .value = "", LIST_AT(local_domains, local_domain_count),
+	  .text = "Where seal is forwarded: domains whose mail ends here, and those below them." },
 
 	{ .group = "DNS",
 	  .name = "dns_mode", .kind = CONF_WORD, .value = "system", .words = dns_modes, AT(dns.mode),

@@ -54,10 +54,11 @@ apply_edits(struct arena *a, const struct mta *mta, const struct conf *conf,
 static enum answer
 apply_delivery(struct arena *a, const struct mta *mta, const struct conf *conf,
     const struct edits *edits, const struct disposition *d, const struct outgoing *outgoing,
-    struct slice authres, bool *refused_r)
+    const struct sealing *sealing, struct slice authres, bool *refused_r)
 {
 	if (apply_edits(a, mta, conf, edits, d, authres) == 0 &&
-	    (outgoing == NULL || outgoing_insert(outgoing, mta) == 0))
+	    (outgoing == NULL || outgoing_insert(outgoing, mta) == 0) &&
+	    (sealing == NULL || sealing_insert(sealing, mta) == 0))
 		return ANSWER_CONTINUE;
 	*refused_r = true;
 	apply_reply(a, mta, "451 4.3.0 Local trouble: the mail system refused to edit the message");
@@ -67,13 +68,14 @@ apply_delivery(struct arena *a, const struct mta *mta, const struct conf *conf,
 enum answer
 apply_disposition(struct arena *a, const struct mta *mta, const struct conf *conf,
     const struct edits *edits, const struct disposition *d, const struct outgoing *outgoing,
-    struct slice authres, bool *refused_r)
+    const struct sealing *sealing, struct slice authres, bool *refused_r)
 {
 	*refused_r = false;
 	switch (d->action) {
 	case ACTION_ACCEPT:
 	case ACTION_QUARANTINE:
-		return apply_delivery(a, mta, conf, edits, d, outgoing, authres, refused_r);
+		return apply_delivery(
+		    a, mta, conf, edits, d, outgoing, sealing, authres, refused_r);
 	case ACTION_REJECT:
 		apply_reply(a, mta, d->reply);
 		return ANSWER_REJECT;

@@ -11,13 +11,14 @@
 
 #include "milter/edits.h"
 #include "milter/outgoing.h"
+#include "milter/sealing.h"
 #include "policy/decide.h"
 
-/* outgoing: whose signatures go on top, or NULL. authres: the value of our field as stamp_write()
- * made it; empty: insert none. *refused_r: the MTA refused an edit. */
+/* outgoing, sealing: whose signatures and ARC set go on top, or NULL. authres: the value of our
+ * field as stamp_write() made it; empty: insert none. *refused_r: the MTA refused an edit. */
 enum answer apply_disposition(struct arena *a, const struct mta *mta, const struct conf *conf,
     const struct edits *edits, const struct disposition *d, const struct outgoing *outgoing,
-    struct slice authres, bool *refused_r);
+    const struct sealing *sealing, struct slice authres, bool *refused_r);
 
 /* A header value in wire form as a milter gives it: folded with LF alone (PITFALLS 13). */
 const char *apply_lines(struct arena *a, struct slice text);

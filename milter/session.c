@@ -18,6 +18,7 @@ struct message { /* all of it is zeroed between messages */
 	const char *skipped;	       /* why it is not evaluated; NULL: it is */
 	struct evaluation *evaluation; /* NULL when skipped */
 	struct outgoing *outgoing;     /* NULL: not ours to sign */
+	struct sealing *sealing;       /* NULL: not sealed */
 	uint64_t began_ms;
 	struct slice from, to;
 	size_t recipients;
@@ -66,6 +67,7 @@ message_end(struct session *s)
 {
 	evaluation_end(&s->message.evaluation);
 	outgoing_end(&s->message.outgoing);
+	sealing_end(&s->message.sealing);
 	if (s->message.awaited)
 		traffic_message_end(service_traffic(s->service));
 	s->message = (struct message){ 0 };
@@ -169,6 +171,15 @@ begin_outgoing(const struct session *s, const struct mta *mta)
 	return outgoing_begin(s->arena, &parts, &s->client, is_authenticated(mta), login);
 }
 
+static struct sealing *
+begin_sealing(const struct session *s)
+{
+	const struct outgoing_parts parts = service_outgoing(s->service);
+
+	return sealing_begin(s->arena, &parts, s->message.skipped == NULL,
+	    is_trusted(service_conf(s->service), &s->client));
+}
+
 enum answer
 session_mail(struct session *s, const struct mta *mta, const char *reverse_path)
 {
@@ -182,6 +193,7 @@ session_mail(struct session *s, const struct mta *mta, const char *reverse_path)
 	m->from = arena_copy(s->arena, slice_str(reverse_path));
 	m->outgoing = begin_outgoing(s, mta);
 	m->skipped = why_skip(s, mta);
+	m->sealing = begin_sealing(s);
 	if (m->skipped != NULL) {
 		atomic_fetch_add(&service_traffic(s->service)->skipped, 1);
 		return ANSWER_CONTINUE;
@@ -199,6 +211,8 @@ session_rcpt(struct session *s, const struct mta *mta, const char *recipient)
 	(void)mta;
 	if (s->message.under_way && s->message.recipients++ == 0)
 		s->message.to = arena_copy(s->arena, slice_str(recipient));
+	if (s->message.sealing != NULL)
+		sealing_recipient(s->message.sealing, slice_str(recipient));
 	return ANSWER_CONTINUE;
 }
 
@@ -222,6 +236,8 @@ session_header(struct session *s, const struct mta *mta, const char *name, const
 	    &m->edits, s->arena, service_conf(s->service), slice_str(name), slice_str(value));
 	if (m->outgoing != NULL)
 		outgoing_header(m->outgoing, slice_str(name), wire_value(s, value));
+	if (m->sealing != NULL)
+		sealing_header(m->sealing, slice_str(name), wire_value(s, value));
 	if (m->evaluation == NULL)
 		return ANSWER_CONTINUE;
 	if (m->edits.full)
@@ -242,6 +258,8 @@ session_end_of_headers(struct session *s, const struct mta *mta)
 	(void)mta;
 	if (s->message.outgoing != NULL)
 		outgoing_end_of_headers(s->message.outgoing, wall_clock_s());
+	if (s->message.sealing != NULL)
+		sealing_end_of_headers(s->message.sealing, wall_clock_s());
 	if (ev != NULL && !evaluation_so_far(ev)->has_message)
 		evaluation_end_of_headers(ev);
 	return ANSWER_CONTINUE;
@@ -253,6 +271,8 @@ session_body(struct session *s, const struct mta *mta, struct slice chunk)
 	bool more = s->message.outgoing != NULL && outgoing_body(s->message.outgoing, chunk);
 
 	(void)mta;
+	if (s->message.sealing != NULL && sealing_body(s->message.sealing, chunk))
+		more = true;
 	if (s->message.evaluation != NULL && evaluation_body(s->message.evaluation, chunk))
 		more = true;
 	return more ? ANSWER_CONTINUE : ANSWER_SKIP;
@@ -308,8 +328,10 @@ finish_message(struct session *s, const struct mta *mta, const struct verdict *v
 	bool refused;
 
 	d = sign_outgoing(s, d, queue_id);
+	if (s->message.sealing != NULL && d->reply == NULL && d->action != ACTION_DISCARD)
+		sealing_seal(s->message.sealing, v, d, queue_id);
 	answer = apply_disposition(s->arena, mta, service_conf(s->service), &s->message.edits, d,
-	    s->message.outgoing, authres, &refused);
+	    s->message.outgoing, s->message.sealing, authres, &refused);
 	traffic_action(traffic, refused ? ACTION_TEMPFAIL : d->action);
 	if (refused)
 		atomic_fetch_add(&traffic->refused_edits, 1);

@@ -13,6 +13,7 @@ struct stamp { /* the field while it is put together */
 	const struct verdict *v;
 	struct authres field;
 	size_t size; /* results allocated */
+	bool seals;  /* for an ARC set */
 };
 
 static struct authres_result *
@@ -109,11 +110,12 @@ stamp_arc(struct stamp *st)
 	const struct arc_verdict *arc = &st->v->arc;
 	struct authres_result *r;
 
-	if (arc->result == ARC_NONE)
+	if (arc->result == ARC_NONE && !st->seals)
 		return;
 	r = add_result(st, "arc", arc_result_word(arc->result));
 	r->reason = arc->reason;
-	r->comment = slice_str(arena_printf(st->arena, "i=%u", arc->instances));
+	if (arc->instances > 0)
+		r->comment = slice_str(arena_printf(st->arena, "i=%u", arc->instances));
 	if (arc->oldest_pass >= 0)
 		/* RFC 8617 5.2, step 5 */
 		add_property(st, r, "header", "oldest-pass",
@@ -171,13 +173,14 @@ stamp_dmarc(struct stamp *st, const struct disposition *d)
 		add_property(st, r, "policy", "dmarc", slice_str(dmarc_policy_word(dmarc->policy)));
 }
 
-struct slice
-stamp_write(
-    struct arena *a, struct slice authserv_id, const struct verdict *v, const struct disposition *d)
+static struct slice
+write_field(struct arena *a, struct slice authserv_id, const struct verdict *v,
+    const struct disposition *d, bool seals)
 {
 	struct stamp st = {
 		.arena = a,
 		.v = v,
+		.seals = seals,
 		.field = { .authserv_id = authserv_id, .version = 1 },
 		.size = v->dkim.count + 6, /* dmarc, spf twice, "dkim=none", arc, iprev */
 	};
@@ -195,4 +198,18 @@ stamp_write(
 	if (v->iprev_checked)
 		stamp_iprev(&st);
 	return authres_write(a, &st.field);
+}
+
+struct slice
+stamp_write(
+    struct arena *a, struct slice authserv_id, const struct verdict *v, const struct disposition *d)
+{
+	return write_field(a, authserv_id, v, d, false);
+}
+
+struct slice
+stamp_write_sealed(
+    struct arena *a, struct slice authserv_id, const struct verdict *v, const struct disposition *d)
+{
+	return write_field(a, authserv_id, v, d, true);
 }

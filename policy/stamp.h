@@ -14,4 +14,9 @@
 struct slice stamp_write(struct arena *a, struct slice authserv_id, const struct verdict *v,
     const struct disposition *d);
 
+/* The same for ARC-Authentication-Results, whose "i=N; " goes before it: with arc=none, too, for
+ * those who want to know where the first set began (RFC 8617 6, 7.2.2). */
+struct slice stamp_write_sealed(struct arena *a, struct slice authserv_id, const struct verdict *v,
+    const struct disposition *d);
+
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NAME         arc - Authenticated Received Chain, validation, RFC 8617
+ * NAME         arc - Authenticated Received Chain, validation, RFC 8617; seal.h makes sets
  * DESCRIPTION  As dkim.h: made at the end of the header, fed the body, finished once.
  */
 #ifndef ASSAY_ARC_H

@@ -40,4 +40,11 @@ struct arc_chain {
 int arc_chain_read(struct arena *a, const struct header_list *header, struct arc_chain *chain,
     const char **fault_r);
 
+/*
+ * For sealers, of any header: the highest instance that an ARC field claims (0: none; more than 50
+ * counts as 50), and what the ARC-Seal of that instance says. Fields that can't be read otherwise
+ * count as well.
+ */
+enum arc_result arc_newest_instance(const struct header_list *header, uint32_t *instance_r);
+
 #endif

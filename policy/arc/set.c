@@ -265,3 +265,40 @@ arc_chain_read(struct arena *a, const struct header_list *header, struct arc_cha
 		return -1;
 	return check_structure(&c);
 }
+
+static uint32_t
+claimed_instance(const struct header_field *f)
+{
+	struct slice digits = slice_trim(sig_raw_tag(f->value, "i"));
+	uint32_t instance = 0;
+
+	if (slice_equal_nocase(f->name, SLICE("ARC-Authentication-Results")))
+		return results_instance(f->value);
+	if (num_u32(digits, 1, LIMIT_ARC_SETS, &instance) != 0)
+		return digits.len > 0 ? LIMIT_ARC_SETS : 0;
+	return instance;
+}
+
+enum arc_result
+arc_newest_instance(const struct header_list *header, uint32_t *instance_r)
+{
+	enum arc_result said = ARC_NONE;
+
+	*instance_r = 0;
+	for (size_t i = 0; i < header->count; i++) {
+		const struct header_field *f = &header->fields[i];
+		uint32_t instance = slice_starts_nocase(f->name, SLICE("ARC-"))
+		    ? claimed_instance(f)
+		    : 0;
+
+		if (instance == 0 || instance < *instance_r)
+			continue;
+		if (instance > *instance_r)
+			said = ARC_NONE;
+		*instance_r = instance;
+		if (slice_equal_nocase(f->name, SLICE("ARC-Seal")) &&
+		    slice_equal_nocase(slice_trim(sig_raw_tag(f->value, "cv")), SLICE("fail")))
+			said = ARC_FAIL;
+	}
+	return said;
+}

@@ -247,6 +247,23 @@ static const struct {
 	    "t.conf:1: dkim_key \"k\": no selector, allowed: selector = a domain name; or empty\n"
 	    "t.conf:1: dkim_key \"k\": no key_file, allowed: key_file = an absolute path; or "
 	    "empty" },
+	{ "seal without a key", "seal = all",
+	    "1: seal_key: found \"\", allowed: the name of a section dkim_key" },
+	{ "seal with a key that isn't there", "seal = all\nseal_key = k",
+	    "2: seal_key: found \"k\", allowed: the name of a section dkim_key" },
+	{ "seal with a key for any domain",
+	    "seal = all seal_key = k\ndkim_key k { author_domains = x.example selector = s "
+	    "key_file "
+	    "= /k }",
+	    "1: seal_key: dkim_key \"k\" has no domain" },
+	{ "a key that seals nothing", "seal_key = k", "1: seal_key: has no effect without seal" },
+	{ "forwarded from nowhere",
+	    "seal = forwarded seal_key = k\ndkim_key k { domain = x.example selector = s key_file "
+	    "= "
+	    "/k }",
+	    "1: seal: forwarded needs local_domains" },
+	{ "local_domains for nothing", "local_domains = { x.example }",
+	    "1: local_domains: has no effect without seal = forwarded" },
 	{ "senders without a key", "sender alice { domains = x.example }",
 	    "1: sender: has no effect without dkim_key" },
 	{ "field name", "sign_also = { \"X Y\" }",
@@ -675,6 +692,8 @@ sample_is_valid(void **state)
 			if (slice_starts(line, SLICE("#dns_forwarders")) ||
 			    slice_starts(line, SLICE("#psl_file")) ||
 			    slice_starts(line, SLICE("#dmarc_pct")) ||
+			    slice_starts(line, SLICE("#seal_key")) ||
+			    slice_starts(line, SLICE("#local_domains")) ||
 			    slice_starts(line, SLICE("#group"))) {
 				settings++;
 				continue;
