@@ -34,6 +34,15 @@
 #define LIMIT_DESTINATIONS	16	/* of one report; = LIMIT_DMARC_URIS; rest ignored */
 #define LIMIT_DESTINATION_LOCAL_BYTES 64	/* RFC 5321 4.5.3.1.1; URI ignored */
 
+/* Failure reports */
+#define REPORT_FAILURE_HEADER_BYTES 32768	/* of the message's header; ours; rest left out */
+#define REPORT_FAILURE_LINE_BYTES 900	/* RFC 5322 2.1.1: 998; folded */
+#define REPORT_FAILURES_MAX	1000	/* events that wait; ours; dropped */
+#define REPORT_FAILURES_DOMAIN_MAX 50	/* of one policy domain; ours; dropped */
+#define REPORT_FAILURE_QUIET_S	86400	/* one cause is told once in that time; ours; counted, not told */
+#define REPORT_FAILURE_KEEP_S	172800	/* an event that waits longer is dropped; ours */
+#define REPORT_FAILURE_SPF_BYTES 1000	/* of a record in SPF-DNS; ours; cut */
+
 /* clang-format on */
 
 #endif
