@@ -63,7 +63,7 @@ def main():
         passed, failed = passed + good, failed + (not good)
         print(f"{'ok  ' if good else 'FAIL'} {'  '.join(ours)}" + ("" if good else f"; Postfix: {'  '.join(real)}"))
     alone = play("--journey")
-    good = alone == by_postbox[-1:]
+    good = alone is not None and len(alone) == 1 and alone[0] in by_postbox
     passed, failed = passed + good, failed + (not good)
     print(f"{'ok  ' if good else 'FAIL'} the journey by itself")
     print(f"{passed} passed, {failed} failed")

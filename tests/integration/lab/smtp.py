@@ -21,9 +21,9 @@ def _reply(pair):
 class Client:
     """One connection. ip and helo are what Postfix, and so assayd, will believe."""
 
-    def __init__(self, port, ip, helo, name="[UNAVAILABLE]"):
+    def __init__(self, port, ip, helo, name="[UNAVAILABLE]", host="127.0.0.1"):
         self.smtp = smtplib.SMTP(timeout=60)
-        self.smtp.connect("127.0.0.1", port)
+        self.smtp.connect(host, port)
         self.smtp.ehlo("lab.example")
         address = f"IPV6:{ip}" if ":" in ip else ip
         code, text = self.smtp.docmd("XCLIENT", f"ADDR={address} NAME={name}")
