@@ -183,6 +183,70 @@ def check_many():
             connection.close()
 
 
+# ---- load ----
+
+SENDERS, EACH, WATCHERS = 200, 4, 50
+RESIDENT_MIB = 128  # 250 threads of 256 KiB stack at most, TLS, and the mail
+
+
+def resident_mib(process):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmHWM")) / 1024
+
+
+def idle(process):
+    """An IMAP client that waits to be told of new mail."""
+    client = imaplib.IMAP4("127.0.0.1", process.ports["imap"], timeout=WAIT_S)
+    client.login("alice", "secret")
+    client.select()
+    client.send(b"i IDLE\r\n")
+    client.readline()
+    return client
+
+
+def check_load():
+    """Senders who keep their connection, all at once, and readers who are told of every message."""
+    with postbox("--allow-plain-auth") as process:
+        watchers = [idle(process) for _ in range(WATCHERS)]
+        refused, lock = [], threading.Lock()
+
+        def sender(number):
+            try:
+                with smtplib.SMTP("127.0.0.1", process.ports["smtp"], timeout=WAIT_S) as client:
+                    for i in range(EACH):
+                        client.sendmail("x@y.example", ["alice@bob.example"], text_of(f"{number}-{i}"))
+            except (OSError, smtplib.SMTPException) as error:
+                with lock:
+                    refused.append(repr(error))
+
+        threads = [threading.Thread(target=sender, args=(n,)) for n in range(SENDERS)]
+        before = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = time.monotonic() - before
+        expect("load: refused", refused, [])
+        want = b"* %d EXISTS\r\n" % (SENDERS * EACH)
+        told = 0
+        for client in watchers:
+            line = client.readline()
+            while line and line != want:
+                line = client.readline()
+            told += line == want
+            client.shutdown()
+        expect("load: every reader is told of the last message", told, WATCHERS)
+        texts = messages_of(process)[1]
+        names = {text.rsplit(b"end ", 1)[-1].strip().decode() for text in texts}
+        expect("load: all there, once", (len(texts), len(names)), (SENDERS * EACH, SENDERS * EACH))
+        expect("load: whole", all(text.endswith(text_of(name)) for text, name in (
+            (text, text.rsplit(b"end ", 1)[-1].strip().decode()) for text in texts)), True)
+        peak = resident_mib(process)
+        if not os.environ.get("ASSAY_SANITIZED"):
+            expect("load: memory", peak < RESIDENT_MIB, True)
+        print(f"load: {SENDERS} senders, {WATCHERS} readers: {len(texts)} messages in {took:.1f} s, {peak:.0f} MiB at most")
+
+
 def stuck(process, protocol, sent):
     """A connection that stops in the middle of sent."""
     connection = socket.create_connection(("127.0.0.1", process.ports[protocol]), WAIT_S)
@@ -246,6 +310,7 @@ def main():
     check_stop()
     check_busy()
     check_many()
+    check_load()
     check_stuck()
     check_tls()
     with tempfile.TemporaryDirectory(prefix="postbox.") as folder:
