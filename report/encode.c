@@ -273,13 +273,16 @@ get_address(struct reader *r)
 {
 	struct slice s = get_text(r, 16);
 
+	struct ip_address ip = { .family = IP_NONE };
+
 	if (s.len == 4)
-		return ip_from_bytes(IP_V4, (const uint8_t *)s.p);
-	if (s.len == 16)
-		return ip_from_bytes(IP_V6, (const uint8_t *)s.p);
-	if (s.len != 0)
+		ip = ip_from_bytes(IP_V4, (const uint8_t *)s.p);
+	else if (s.len == 16)
+		ip = ip_from_bytes(IP_V6, (const uint8_t *)s.p);
+	/* A mapped address is IPv4: there is one way only to write it. */
+	if (s.len != 0 && ip.family != (s.len == 16 ? IP_V6 : IP_V4))
 		complain(r, "not an address");
-	return (struct ip_address){ .family = IP_NONE };
+	return ip;
 }
 
 static void
@@ -295,6 +298,8 @@ get_signatures(struct arena *a, struct reader *r, struct report_row *out)
 		s->result = get_dkim_result(r);
 		s->human_result = get_text(r, REPORT_TEXT_BYTES);
 	}
+	if (signatures_that_fit(out) != out->signature_count)
+		complain(r, "more signatures than are kept");
 }
 
 int

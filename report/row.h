@@ -69,4 +69,20 @@ struct report_row {
 	uint64_t count; /* messages */
 };
 
+struct report_message { /* what a row is made from; borrowed */
+	const struct verdict *verdict;
+	const struct disposition *disposition;
+	const struct header_list *header;
+	struct slice recipient; /* as in RCPT TO; empty: envelope_to is not kept */
+};
+
+/*
+ * Fill *policy and *row, with a count of 1; text is arena memory: printable ASCII, names as
+ * A-labels where they are names, cut to the bounds of report/limits.h. NULL; or why the message
+ * makes no row (static text): no policy record applies or it asks for no reports, it was not taken
+ * and will come again, or it is of those that never cause a report (report/exempt.h).
+ */
+const char *report_row_make(struct arena *a, const struct report_message *m,
+    struct report_policy *policy, struct report_row *row);
+
 #endif

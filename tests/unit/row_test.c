@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which messages make a row of an aggregate report, and what stands in it: messages through the
+ * whole engine over a zone, the row as one line of text. And the priority of signatures.
+ */
+#include <string.h>
+
+#include "policy/base/strbuf.h"
+#include "policy/evaluation.h"
+#include "report/limits.h"
+#include "report/row.h"
+#include "tests/support/dkim_signer.h"
+#include "tests/support/support.h"
+
+#define NOW 1790000000
+#define RUA "rua=mailto:d@rua.example"
+
+static const char zone_text[] =
+    "good.example TXT 300 \"v=spf1 ip4:192.0.2.1 -all\"\n"
+    "_dmarc.good.example TXT 300 \"v=DMARC1; p=reject; sp=none; fo=1:d; "
+    "ruf=mailto:f@rua.example; " RUA "\"\n"
+    "sub.good.example TXT 300 \"v=spf1 ip4:192.0.2.1 -all\"\n"
+    "none.example TXT 300 \"v=spf1 ip4:192.0.2.1 -all\"\n"
+    "_dmarc.none.example TXT 300 \"v=DMARC1; p=none; " RUA "\"\n"
+    "_dmarc.test.example TXT 300 \"v=DMARC1; p=reject; t=y; " RUA "\"\n"
+    "_dmarc.quiet.example TXT 300 \"v=DMARC1; p=reject\"\n"
+    "_dmarc.http.example TXT 300 \"v=DMARC1; p=reject; rua=https://x.example/\"\n"
+    "_dmarc.faulty.example TXT 300 \"v=DMARC1; p=none; sp=bad; np=\\\"\\007; "
+    "rua=mailto:a@b.example!10m,nonsense,mailto:c@d.example; aspf=s\"\n"
+    "_dmarc.xn--bcher-kva.example TXT 300 \"v=DMARC1; p=quarantine; " RUA "\"\n"
+    "slow.example TXT 300 !TIMEOUT\n"
+    "_dmarc.slow.example TXT 300 \"v=DMARC1; p=reject; " RUA "\"\n"
+    "evil.example TXT 300 \"v=spf1 ip4:198.51.100.5 -all\"\n";
+
+struct engine {
+	struct world world;
+	struct test_key *key;
+	struct evaluator *evaluator;
+};
+
+static int
+open_engine(void **state)
+{
+	static struct engine e;
+	struct evaluator_options options = evaluator_defaults;
+	struct arena *a = arena_new(SIZE_MAX);
+
+	e.key = test_key_ed25519();
+	world_open(&e.world,
+	    arena_printf(a, "%s%s\n", zone_text,
+		test_zone_txt(a, "sel._domainkey.good.example", test_key_record(a, e.key)).p));
+	e.evaluator = evaluator_new(&options, e.world.resolver, e.world.crypto);
+	arena_free(&a);
+	*state = &e;
+	return 0;
+}
+
+static int
+close_engine(void **state)
+{
+	struct engine *e = *state;
+
+	evaluator_free(&e->evaluator);
+	world_close(&e->world);
+	test_key_free(&e->key);
+	return 0;
+}
+
+struct mail {
+	const char *client, *helo, *reverse_path;
+	const char *fields[5];
+	bool sign; /* by good.example */
+	const char *recipient;
+};
+
+static void
+add_field(struct arena *a, struct header_list *list, const char *line)
+{
+	struct slice s = slice_str(line);
+	size_t colon = slice_find(s, ':');
+
+	header_list_add(list, a, slice_sub(s, 0, colon), slice_from(s, colon + 1));
+}
+
+static void
+sign(const struct engine *e, struct arena *a, struct header_list *header)
+{
+	header_list_add(header, a, SLICE("DKIM-Signature"),
+	    test_sign(a, e->key, "DKIM-Signature",
+		SLICE(" v=1; a=ed25519-sha256; c=relaxed/relaxed; d=good.example; s=sel; "
+		      "h=From; bh=@BH@; b=@B@"),
+		header, SLICE("Hello\r\n")));
+}
+
+static struct evaluation *
+evaluate(const struct engine *e, struct arena *a, const struct mail *m)
+{
+	struct connection c = { .helo = slice_str(m->helo) };
+	struct header_list header = { 0 };
+	struct evaluation *ev;
+
+	assert_int_equal(ip_parse(slice_str(m->client), &c.client), 0);
+	for (size_t i = 0; i < 5 && m->fields[i] != NULL; i++)
+		add_field(a, &header, m->fields[i]);
+	if (m->sign)
+		sign(e, a, &header);
+	ev = evaluation_begin(e->evaluator, a, &c);
+	evaluation_mail_from(ev, slice_str(m->reverse_path), NOW);
+	for (size_t i = 0; i < header.count; i++)
+		(void)evaluation_header(ev, header.fields[i].name, header.fields[i].value);
+	evaluation_end_of_headers(ev);
+	(void)evaluation_body(ev, SLICE("Hello\r\n"));
+	return ev;
+}
+
+/* disposition dkim spf | source from mfrom to | spf | signatures | reasons */
+static const char *
+row_text(struct arena *a, const struct report_row *r)
+{
+	char ip[IP_TEXT_BYTES];
+	struct strbuf b;
+
+	strbuf_init(&b, a, 65536);
+	strbuf_printf(&b, "%s dkim=%s spf=%s | %s from=%.*s mfrom=%.*s to=%.*s |",
+	    report_disposition_word(r->disposition), r->dkim_aligned ? "pass" : "fail",
+	    r->spf_aligned ? "pass" : "fail", ip_print(&r->source, ip), SLICE_ARG(r->header_from),
+	    SLICE_ARG(r->envelope_from), SLICE_ARG(r->envelope_to));
+	if (r->has_spf)
+		strbuf_printf(&b, " %.*s=%s (%.*s)", SLICE_ARG(r->spf_domain),
+		    spf_result_word(r->spf_result), SLICE_ARG(r->spf_human_result));
+	strbuf_str(&b, " |");
+	for (size_t i = 0; i < r->signature_count; i++)
+		strbuf_printf(&b, " %.*s/%.*s=%s", SLICE_ARG(r->signatures[i].domain),
+		    SLICE_ARG(r->signatures[i].selector),
+		    dkim_result_word(r->signatures[i].result));
+	strbuf_str(&b, " |");
+	for (size_t i = 0; i < r->override_count; i++)
+		strbuf_printf(&b, " %s(%.*s)", override_word(r->overrides[i].kind),
+		    SLICE_ARG(r->overrides[i].comment));
+	return strbuf_slice(&b).p;
+}
+
+static const struct decide_rules rules_spf_reject = {
+	.on_policy_reject = ACTION_REJECT,
+	.on_spf_fail = ACTION_REJECT,
+};
+static const struct decide_rules rules_lenient = {
+	.on_policy_reject = ACTION_QUARANTINE,
+	.on_temperror = ACTION_ACCEPT,
+};
+
+#define EVIL "198.51.100.5", "evil.example", "<x@evil.example>"
+#define EVIL_SPF                                                                                   \
+	"mfrom=evil.example to= | evil.example=pass (mechanism matched: ip4:198.51.100.5) | |"
+
+static const struct row {
+	const char *name;
+	struct mail mail;
+	const struct decide_rules *rules; /* NULL: the defaults */
+	const char *why;		  /* why there is none; NULL: there is */
+	const char *text;
+} rows[] = {
+	{ "an aligned pass under an enforcing policy is pass",
+	    { "192.0.2.1", "mta.good.example", "<a@good.example>",
+		.fields = { "From: a@good.example" }, .sign = true },
+	    NULL, NULL,
+	    "pass dkim=pass spf=pass | 192.0.2.1 from=good.example mfrom=good.example to= | "
+	    "good.example=pass (mechanism matched: ip4:192.0.2.1) | good.example/sel=pass |" },
+	{ "an aligned pass under p=none is none",
+	    { "192.0.2.1", "mta.none.example", "<a@none.example>",
+		.fields = { "From: a@none.example" } },
+	    NULL, NULL,
+	    "none dkim=fail spf=pass | 192.0.2.1 from=none.example mfrom=none.example to= | "
+	    "none.example=pass (mechanism matched: ip4:192.0.2.1) | |" },
+	{ "a failure is rejected", { EVIL, .fields = { "From: a@good.example" } }, NULL, NULL,
+	    "reject dkim=fail spf=fail | 198.51.100.5 from=good.example " EVIL_SPF },
+	{ "of a subdomain, by sp=", { EVIL, .fields = { "From: a@sub.good.example" } }, NULL, NULL,
+	    "none dkim=fail spf=fail | 198.51.100.5 from=sub.good.example " EVIL_SPF },
+	{ "the recipient's domain, where it is kept",
+	    { EVIL, .fields = { "From: a@good.example" }, .recipient = "<U@RCPT.example>" }, NULL,
+	    NULL,
+	    "reject dkim=fail spf=fail | 198.51.100.5 from=good.example mfrom=evil.example "
+	    "to=rcpt.example | evil.example=pass (mechanism matched: ip4:198.51.100.5) | |" },
+	{ "t=y is an override", { EVIL, .fields = { "From: a@test.example" } }, NULL, NULL,
+	    "quarantine dkim=fail spf=fail | 198.51.100.5 from=test.example " EVIL_SPF
+	    " policy_test_mode(t=y)" },
+	{ "a local choice is an override", { EVIL, .fields = { "From: a@good.example" } },
+	    &rules_lenient, NULL,
+	    "quarantine dkim=fail spf=fail | 198.51.100.5 from=good.example " EVIL_SPF
+	    " local_policy(on_policy_reject is quarantine)" },
+	{ "another reason to reject is said",
+	    { "198.51.100.5", "evil.example", "<a@none.example>",
+		.fields = { "From: a@none.example" } },
+	    &rules_spf_reject, NULL,
+	    "reject dkim=fail spf=fail | 198.51.100.5 from=none.example mfrom=none.example to= | "
+	    "none.example=fail (mechanism matched: -all) | | local_policy(on_spf_fail)" },
+	{ "null reverse-path: postmaster@HELO, which aligns (RFC 9989 3.2.4)",
+	    { "192.0.2.1", "good.example", "<>", .fields = { "From: a@good.example" } }, NULL, NULL,
+	    "pass dkim=fail spf=pass | 192.0.2.1 from=good.example mfrom= to= | "
+	    "good.example=pass (mechanism matched: ip4:192.0.2.1) | |" },
+	{ "null reverse-path, HELO no domain",
+	    { "192.0.2.1", "[192.0.2.1]", "<>", .fields = { "From: a@good.example" } }, NULL, NULL,
+	    "reject dkim=fail spf=fail | 192.0.2.1 from=good.example mfrom= to= | "
+	    "[192.0.2.1]=none (not a domain that can have a policy) | |" },
+	{ "U-labels become A-labels",
+	    { "198.51.100.5", "evil.example", "<x@b\xc3\xbc\x63her.example>",
+		.fields = { "From: a@b\xc3\xbc\x63her.example" } },
+	    NULL, NULL,
+	    "quarantine dkim=fail spf=fail | 198.51.100.5 from=xn--bcher-kva.example "
+	    "mfrom=xn--bcher-kva.example to= | xn--bcher-kva.example=none (no SPF record) | |" },
+	{ "what is no domain is shown printable",
+	    { "198.51.100.5", "evil.example", "<x@E\xff\x01>",
+		.fields = { "From: a@good.example" } },
+	    NULL, NULL,
+	    "reject dkim=fail spf=fail | 198.51.100.5 from=good.example mfrom=e\\xff\\x01 to= | "
+	    "e\\xff\\x01=none (not a domain that can have a policy) | |" },
+	{ "an undecided message that is taken all the same",
+	    { "198.51.100.5", "evil.example", "<a@slow.example>",
+		.fields = { "From: a@slow.example" } },
+	    &rules_lenient, NULL,
+	    "none dkim=fail spf=fail | 198.51.100.5 from=slow.example mfrom=slow.example to= | "
+	    "slow.example=temperror (DNS lookup failed) | | "
+	    "other(DMARC could not be decided: DNS)" },
+	{ "a tempfail comes again",
+	    { "198.51.100.5", "evil.example", "<a@slow.example>",
+		.fields = { "From: a@slow.example" } },
+	    NULL, "not taken yet", NULL },
+	{ "no record", { EVIL, .fields = { "From: a@nothing.example" } }, NULL, "no policy record",
+	    NULL },
+	{ "two authors", { EVIL, .fields = { "From: a@good.example, b@none.example" } }, NULL,
+	    "no policy record", NULL },
+	{ "no rua", { EVIL, .fields = { "From: a@quiet.example" } }, NULL, "no address for reports",
+	    NULL },
+	{ "only a web address", { EVIL, .fields = { "From: a@http.example" } }, NULL,
+	    "no address for reports", NULL },
+
+	/* PITFALLS, Reports, 21 and 22 */
+	{ "another's aggregate report",
+	    { EVIL,
+		.fields = { "From: a@good.example",
+		    "Subject: Report Domain: rcpt.example\r\n Submitter: good.example\r\n "
+		    "Report-ID: <1@good.example>" } },
+	    NULL, "an aggregate report", NULL },
+	{ "in any case and folding",
+	    { EVIL,
+		.fields = { "From: a@good.example",
+		    "subject:\treport\r\n\tdomain:  rcpt.example SUBMITTER: x.example" } },
+	    NULL, "an aggregate report", NULL },
+	{ "a report on TLS by its fields (RFC 8460 5.3)",
+	    { EVIL, .fields = { "From: a@good.example", "TLS-Report-Domain: rcpt.example" } }, NULL,
+	    "a TLS report", NULL },
+	{ "feedback, receipts, TLS reports by their type",
+	    { EVIL,
+		.fields = { "From: a@good.example",
+		    "Content-Type: (x) Multipart/\r\n Report; report-type=feedback-report" } },
+	    NULL, "a report (multipart/report)", NULL },
+	{ "a delivery status without a body",
+	    { "192.0.2.1", "good.example", "<>",
+		.fields = { "From: a@good.example", "Content-Type: message/delivery-status" } },
+	    NULL, "a bounce", NULL },
+	{ "an automatic answer with a null reverse-path",
+	    { "192.0.2.1", "good.example", "<>",
+		.fields = { "From: a@good.example", "Auto-Submitted: auto-replied" } },
+	    NULL, "a bounce", NULL },
+	{ "an old mailer's bounce",
+	    { "192.0.2.1", "good.example", "<>", .fields = { "From: MAILER-DAEMON@good.example" } },
+	    NULL, "a bounce", NULL },
+	{ "an automatic message with a sender is mail",
+	    { EVIL, .fields = { "From: a@good.example", "Auto-Submitted: auto-generated" } }, NULL,
+	    NULL, "reject dkim=fail spf=fail | 198.51.100.5 from=good.example " EVIL_SPF },
+	{ "a subject that only begins so is mail",
+	    { EVIL, .fields = { "From: a@good.example", "Subject: Report Domain: is yours" } },
+	    NULL, NULL, "reject dkim=fail spf=fail | 198.51.100.5 from=good.example " EVIL_SPF },
+};
+
+static void
+check_row(const struct engine *e, const struct row *row)
+{
+	struct arena *a = arena_new(SIZE_MAX);
+	struct evaluation *ev = evaluate(e, a, &row->mail);
+	const struct verdict *v = evaluation_finish(ev);
+	struct disposition d;
+	struct report_policy policy;
+	struct report_row made;
+	const char *why;
+
+	decide(a, row->rules == NULL ? &decide_defaults : row->rules, v, SLICE("Q"), &d);
+	why = report_row_make(a,
+	    &(struct report_message){
+		v, &d, evaluation_header_list(ev), slice_str(row->mail.recipient) },
+	    &policy, &made);
+	if ((why == NULL) != (row->why == NULL) || (why != NULL && strcmp(why, row->why) != 0))
+		fail_msg("%s\n  got  no row: %s\n  want no row: %s", row->name,
+		    why == NULL ? "(there is)" : why, row->why == NULL ? "(there is)" : row->why);
+	if (why == NULL && strcmp(row_text(a, &made), row->text) != 0)
+		fail_msg("%s\n  got  %s\n  want %s", row->name, row_text(a, &made), row->text);
+	evaluation_end(&ev);
+	arena_free(&a);
+}
+
+static void
+makes_rows(void **state)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		check_row(*state, &rows[i]);
+}
+
+/* What the policy record says, its faults included. */
+static void
+tells_the_policy(void **state)
+{
+	const struct mail mails[] = { { EVIL, .fields = { "From: a@good.example" } },
+		{ EVIL, .fields = { "From: a@faulty.example" } } };
+	struct report_policy p[2];
+	struct arena *a = arena_new(SIZE_MAX);
+	struct report_row row;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct evaluation *ev = evaluate(*state, a, &mails[i]);
+		const struct verdict *v = evaluation_finish(ev);
+		struct disposition d;
+
+		decide(a, &decide_defaults, v, SLICE("Q"), &d);
+		assert_null(report_row_make(a,
+		    &(struct report_message){ v, &d, evaluation_header_list(ev), { 0 } }, &p[i],
+		    &row));
+		evaluation_end(&ev);
+	}
+	assert_slice(p[0].domain, "good.example");
+	assert_int_equal(p[0].p, DMARC_P_REJECT);
+	assert_int_equal(p[0].sp, DMARC_P_NONE);
+	assert_int_equal(p[0].np, DMARC_P_UNSET);
+	assert_slice(p[0].fo, "1:d");
+	assert_slice(p[0].rua, "mailto:d@rua.example");
+	assert_slice(p[0].errors, "");
+	assert_false(p[0].strict_spf);
+	assert_true(p[1].strict_spf);
+	assert_int_equal(p[1].sp, DMARC_P_UNSET);
+	assert_slice(p[1].rua, "mailto:a@b.example mailto:c@d.example");
+	assert_slice(p[1].errors,
+	    "sp=\"bad\": is not none, quarantine or reject\n"
+	    "np=\"\"\\x07\": is not valid\nrua=\"nonsense\": has no scheme");
+	arena_free(&a);
+}
+
+/* RFC 9990 3.1.3: in decreasing priority, at most 100. */
+static void
+orders_signatures(void **state)
+{
+	static struct dkim_signature_verdict s[LIMIT_DKIM_FIELDS + 20];
+	struct slice rua = SLICE("mailto:d@rua.example");
+	const struct dmarc_record record = { .p = DMARC_P_REJECT, .rua = &rua, .rua_count = 1 };
+	struct verdict v = { .has_message = true, .dkim = { .signatures = s } };
+	const struct disposition d = { .policy_applied = DMARC_P_REJECT };
+	const struct header_list header = { 0 };
+	struct arena *a = arena_new(SIZE_MAX);
+	struct report_policy policy;
+	struct report_row row;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(s) / sizeof(s[0]); i++)
+		s[i] = (struct dkim_signature_verdict){ .result = DKIM_FAIL,
+			.reason = DKIM_R_BODY_HASH,
+			.domain = SLICE("x.example"),
+			.selector = SLICE("s") };
+	v.dkim.count = sizeof(s) / sizeof(s[0]);
+	s[1].selector = SLICE(""); /* could not be read */
+	s[50].result = s[80].result = s[110].result = s[119].result = DKIM_PASS;
+	s[50].reason = s[80].reason = s[110].reason = s[119].reason = DKIM_R_NONE;
+	s[80].domain = SLICE("mail.a.example");
+	s[110].domain = SLICE("a.example");
+	s[119].domain = SLICE("sub.author.a.example");
+	v.dmarc = (struct dmarc_verdict){ .result = DMARC_FAIL,
+		.record = &record,
+		.author_domain = SLICE("a.example"),
+		.organizational_domain = SLICE("a.example"),
+		.policy_domain = SLICE("a.example"),
+		.requested_policy = DMARC_P_REJECT };
+	assert_null(
+	    report_row_make(a, &(struct report_message){ &v, &d, &header, { 0 } }, &policy, &row));
+	assert_int_equal(row.signature_count, REPORT_SIGNATURES_MAX);
+	assert_slice(row.signatures[0].domain, "a.example");
+	assert_slice(row.signatures[1].domain, "mail.a.example");
+	assert_slice(row.signatures[2].domain, "sub.author.a.example");
+	assert_slice(row.signatures[3].domain, "x.example");
+	assert_int_equal(row.signatures[3].result, DKIM_PASS);
+	assert_slice(row.signatures[3].human_result, "");
+	assert_int_equal(row.signatures[4].result, DKIM_FAIL);
+	assert_slice(row.signatures[4].human_result, "body hash did not verify");
+	for (size_t i = 0; i < row.signature_count; i++)
+		assert_true(row.signatures[i].selector.len > 0);
+	arena_free(&a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(makes_rows),
+		cmocka_unit_test(tells_the_policy),
+		cmocka_unit_test(orders_signatures),
+	};
+
+	return cmocka_run_group_tests(tests, open_engine, close_engine);
+}
