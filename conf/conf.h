@@ -101,6 +101,14 @@ struct conf {		     /* MT: immutable after conf_load() */
 	/* DMARC by the public suffix list */
 	const char *psl_file; /* NULL: the list libpsl was built with */
 
+	/* what is remembered for aggregate reports */
+	const char *report_store; /* file; NULL: nothing is */
+	uint32_t report_store_wait_ms;
+	uint32_t report_period_s, report_keep_s;
+	bool report_recipient;	     /* with the recipient's domain */
+	const char *report_database; /* the fleet's, as libpq takes it; NULL: none */
+	const char *report_node;     /* our name in it; NULL: the hostname */
+
 	/* handed down as they are; dmarc.psl is set by whoever opens it */
 	struct evaluator_options evaluator;
 	struct decide_rules decide;

@@ -327,6 +327,26 @@ const struct conf_setting conf_settings[] = {
 	  .text = "The public suffix list, where dmarc_discovery is psl. Empty: the list that libpsl came with." },
 	{ .name = "dmarc_pct", .kind = CONF_BOOL, .value = "no", AT(evaluator.dmarc.honour_pct),
 	  .text = "Obey the tag pct of RFC 7489, where dmarc_discovery is psl. RFC 9989 has removed it." },
+
+	{ .group = "Reports: what is remembered",
+	  .name = "report_store", .kind = CONF_PATH, .value = "/var/lib/assay/reports.db", AT(report_store),
+	  .text = "File in which assayd remembers, for aggregate reports, what it found in mail of domains that ask for them: an "
+		  "SQLite database in a folder of its own, which is made when assayd starts. Empty: nothing is remembered." },
+	{ .name = "report_store_wait", .kind = CONF_DURATION, .number = 500, .unit_ms = 1, RANGE(1, 10 * SECOND_MS), AT(report_store_wait_ms),
+	  .text = "How long a message waits until what is remembered of it is in the file. Beyond, it is answered all the same, and "
+		  "the next ones don't wait until the file can be written again." },
+	{ .name = "report_period", .kind = CONF_DURATION, .number = DAY_MS, .unit_ms = SECOND_MS, RANGE(SECOND_MS, DAY_MS), AT(report_period_s),
+	  .text = "What a report covers, counted from midnight UTC. The last period of a day ends with the day." },
+	{ .name = "report_keep", .kind = CONF_DURATION, .number = 14 * DAY_MS, .unit_ms = SECOND_MS, RANGE(DAY_MS, 31 * DAY_MS), AT(report_keep_s),
+	  .text = "How long after its end a period is kept in the file, reported or not." },
+	{ .name = "report_recipient", .kind = CONF_BOOL, .value = "no", AT(report_recipient),
+	  .text = "Tell domain owners the domain of the (first) recipient of a message, too." },
+	{ .name = "report_database", .kind = CONF_TEXT, .value = "", AT(report_database),
+	  .text = "PostgreSQL database of all servers of an organization together, as libpq takes it, for instance "
+		  "\"host=db.example.net dbname=assay user=assay\"; reports are then made from it, once for all. assay report moves what "
+		  "is in report_store there. Empty: reports are made from report_store." },
+	{ .name = "report_node", .kind = CONF_NAME, .value = "", AT(report_node),
+	  .text = "Name of this server in report_database. Empty: the hostname." },
 };
 /* clang-format on */
 const size_t conf_setting_count = sizeof(conf_settings) / sizeof(conf_settings[0]);
@@ -393,6 +413,8 @@ conf_setting_allowed(struct arena *a, const struct conf_setting *s)
 		return "an absolute path; or empty";
 	case CONF_FILE:
 		return "the absolute path of a file that can be read; or empty";
+	case CONF_TEXT:
+		return "printable ASCII; or empty";
 	case CONF_SOCKET:
 		return "unix:/path, local:/path, inet:port@host or inet6:port@host";
 	case CONF_FIELD:
@@ -458,6 +480,7 @@ conf_setting_default(struct arena *a, const struct conf_setting *s)
 	case CONF_NAME:
 	case CONF_PATH:
 	case CONF_FILE:
+	case CONF_TEXT:
 	case CONF_SOCKET:
 	case CONF_FIELD:
 	case CONF_DOMAIN:

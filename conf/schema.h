@@ -21,6 +21,7 @@ enum conf_kind {       /* type of the field in struct conf */
 	CONF_NAME,     /* const char *, a user or group; NULL: none */
 	CONF_PATH,     /* const char *, absolute; NULL: none */
 	CONF_FILE,     /* the same, and readable */
+	CONF_TEXT,     /* const char *, printable; NULL: none */
 	CONF_SOCKET,   /* const char * */
 	CONF_FIELD,    /* const char *, name of a header field */
 	CONF_DOMAIN,   /* struct slice, normal form; empty: none */

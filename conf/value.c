@@ -183,6 +183,15 @@ store_word(struct arena *a, const struct conf_setting *s, struct slice text, voi
 }
 
 static bool
+is_printable(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.p[i] < ' ' || text.p[i] > '~')
+			return false;
+	return true;
+}
+
+static bool
 is_name(struct slice text)
 {
 	if (text.len > NAME_MAX_BYTES || (text.len > 0 && text.p[0] == '-'))
@@ -315,6 +324,8 @@ store_text(struct arena *a, const struct conf_setting *s, struct slice text, voi
 		good = is_name(text);
 	else if (s->kind == CONF_PATH || s->kind == CONF_FILE)
 		good = text.len == 0 || is_path(text);
+	else if (s->kind == CONF_TEXT)
+		good = is_printable(text);
 	else if (s->kind == CONF_SOCKET)
 		good = is_socket(a, text, why_r);
 	else if (s->kind == CONF_FIELD)
@@ -425,6 +436,7 @@ conf_value_store(struct arena *a, const struct conf_setting *s, const struct sli
 	case CONF_NAME:
 	case CONF_PATH:
 	case CONF_FILE:
+	case CONF_TEXT:
 	case CONF_SOCKET:
 	case CONF_FIELD:
 	case CONF_DOMAIN:

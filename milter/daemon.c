@@ -132,6 +132,7 @@ start_privileged(struct server *d, const struct conf *conf)
 		}
 		d->pid_file = heap_copy(conf->pid_file);
 	}
+	record_make_folder(conf, who.wanted, who.uid, who.gid);
 	if (privileges_drop(&who, d->options->keep_cores, &why) != 0) {
 		log_line(LOG_LEVEL_ERROR, "can't become user %s: %s",
 		    conf->user == NULL ? "(unchanged)" : conf->user, why);
@@ -203,6 +204,8 @@ reload(struct server *d)
 	} else {
 		bool kept = service_same_resolver(old, next);
 
+		service_start_recorder(next, old);
+
 		/* First done, then said: who reads the line may count on it. */
 		service_slot_set(&d->slot, next);
 		log_line(LOG_LEVEL_INFO, "reloaded %s, dns cache %s", d->options->conf_file,
@@ -237,6 +240,8 @@ log_statistics(struct server *d)
 	    count(&t->by_action[ACTION_REJECT]), count(&t->by_action[ACTION_QUARANTINE]),
 	    count(&t->by_action[ACTION_TEMPFAIL]), count(&t->by_action[ACTION_DISCARD]),
 	    count(&t->skipped), count(&t->aborted), count(&t->refused_edits));
+	log_line(LOG_LEVEL_INFO, "statistics reports rows=%llu late=%llu lost=%llu",
+	    count(&t->rows), count(&t->rows_late), count(&t->rows_lost));
 	log_line(LOG_LEVEL_INFO,
 	    "statistics dns questions=%llu cache_hits=%llu joined=%llu upstream=%llu "
 	    "tempfails=%llu evictions=%llu cache_bytes=%zu cache_entries=%zu in_flight=%zu",
@@ -375,6 +380,7 @@ start(struct server *d, struct conf *conf)
 		remove_files(d);
 		return EXIT_FAILURE;
 	}
+	service_start_recorder(service, NULL);
 	return serve(d, service);
 }
 

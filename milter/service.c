@@ -28,6 +28,7 @@ struct service { /* MT: immutable but for refs */
 	struct key_client *key_client;	  /* NULL: no keys, or those of a test */
 	const struct outgoing_keys *keys; /* NULL: nothing is signed */
 	struct traffic *traffic;
+	struct recorder *recorder; /* NULL: nothing is remembered for reports */
 };
 
 static void
@@ -101,6 +102,7 @@ service_free(struct service *s)
 {
 	evaluator_free(&s->evaluator);
 	key_client_close(&s->key_client);
+	recorder_unref(&s->recorder);
 	shared_resolver_unref(&s->resolver);
 	psl_close(&s->psl);
 	crypto_free(&s->crypto);
@@ -237,6 +239,21 @@ struct outgoing_parts
 service_outgoing(const struct service *s)
 {
 	return (struct outgoing_parts){ s->conf, s->crypto, s->resolver->resolver, s->keys };
+}
+
+void
+service_start_recorder(struct service *s, const struct service *old)
+{
+	if (old != NULL && recorder_fits(old->recorder, s->conf))
+		s->recorder = recorder_ref(old->recorder);
+	else
+		s->recorder = recorder_open(s->conf, s->traffic);
+}
+
+struct recorder *
+service_recorder(const struct service *s)
+{
+	return s->recorder;
 }
 
 struct traffic *

@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "milter/key_monitor.h"
 #include "milter/outgoing.h"
+#include "milter/record.h"
 #include "milter/traffic.h"
 
 struct service;
@@ -34,6 +35,11 @@ struct service *service_open(struct conf *conf, struct service *old, struct traf
 struct service *service_over(struct conf *conf, struct resolver *resolver, struct traffic *traffic,
     const struct outgoing_keys *keys, char **error_r);
 
+/* From here on messages are remembered for reports, if the configuration says so. Only for a
+ * service that will serve: the file is made now. The writer of old (or NULL) is kept where the
+ * settings are the same. Before s is shared. */
+void service_start_recorder(struct service *s, const struct service *old);
+
 struct service *service_ref(struct service *s);
 void service_unref(struct service **s); /* *s becomes NULL; NULL is accepted */
 
@@ -42,6 +48,7 @@ const struct evaluator *service_evaluator(const struct service *s);
 /* What signing needs; keys are NULL where the configuration has none. */
 struct outgoing_parts service_outgoing(const struct service *s);
 struct traffic *service_traffic(const struct service *s);
+struct recorder *service_recorder(const struct service *s); /* NULL: none */
 void service_resolver_stats(const struct service *s, struct resolver_stats *out);
 
 /* Do both answer DNS questions out of one cache? */

@@ -335,6 +335,9 @@ finish_message(struct session *s, const struct mta *mta, const struct verdict *v
 	traffic_action(traffic, refused ? ACTION_TEMPFAIL : d->action);
 	if (refused)
 		atomic_fetch_add(&traffic->refused_edits, 1);
+	else if (v != NULL)
+		record_message(service_recorder(s->service), s->arena, v, d,
+		    evaluation_header_list(s->message.evaluation), s->message.to);
 	log_result(s, v, d, queue_id, refused);
 	return answer;
 }

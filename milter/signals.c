@@ -31,6 +31,7 @@ signals_block(void)
 	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
 		bug("signals: can't block");
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error like a full disk */
 }
 
 int

@@ -22,6 +22,8 @@ struct traffic { /* zeroed is ready */
 	atomic_uint_fast64_t sessions_open, messages_open;
 	atomic_uint_fast64_t sessions, messages, skipped, aborted, refused_edits;
 	atomic_uint_fast64_t by_action[TRAFFIC_ACTIONS];
+	/* rows for reports: in the store when the message was answered, queued, dropped */
+	atomic_uint_fast64_t rows, rows_late, rows_lost;
 };
 
 /* Counted in any case, traffic_session_end() must follow. False: we are shutting down, the

@@ -16,9 +16,8 @@
 #include "policy/base/num.h"
 #include "report/db_backend.h"
 
-#define FILE_MODE	    0640
-#define WAL_RETRY_MS	    10
-#define WAL_BYTES_KEPT_TEXT "4194304" /* the -wal file is cut to this when it can be */
+#define FILE_MODE    0640
+#define WAL_RETRY_MS 10
 
 struct prepared {
 	const char *sql; /* its address is the key */
@@ -83,6 +82,9 @@ fail(struct db_sqlite *s, int code)
 {
 	if (s->handle == NULL)
 		return db_set_error(&s->db, DB_F_GONE, "%s: not open", s->file);
+	if ((code & 0xff) == SQLITE_IOERR)
+		return db_set_error(&s->db, fault_of(s->handle, code), "%s: %s (%s)", s->file,
+		    sqlite3_errmsg(s->handle), strerror(sqlite3_system_errno(s->handle)));
 	return db_set_error(
 	    &s->db, fault_of(s->handle, code), "%s: %s", s->file, sqlite3_errmsg(s->handle));
 }
@@ -142,7 +144,8 @@ set_up(struct db_sqlite *s)
 	code = use_wal(s);
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(s->handle,
-		    "PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=" WAL_BYTES_KEPT_TEXT,
+		    "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=500; "
+		    "PRAGMA journal_size_limit=2097152",
 		    NULL, NULL, NULL);
 	return code;
 }

@@ -69,7 +69,7 @@ configure_assay(const struct lab *lab, const char *folder, struct command *c, co
 	(void)snprintf(path, sizeof(path), "%s/assay.conf", folder);
 	lab_write(path,
 	    "socket = \"unix:%s/sock\"\nsocket_mode = 0666\nlog_target = stderr\n"
-	    "hostname = \"mx.here.example\"\ndns_mode = forward\n"
+	    "hostname = \"mx.here.example\"\nreport_store = \"\"\ndns_mode = forward\n"
 	    "dns_forwarders = { \"127.0.0.1@%u\" }\n%s",
 	    folder, lab->dns_port, more);
 	arg(c, "-c", "");

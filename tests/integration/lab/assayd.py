@@ -37,6 +37,7 @@ class Assayd:
             "log_target": "stderr",
             "dns_mode": "forward",
             "dns_forwarders": [f"127.0.0.1@{dns_port}"],
+            "report_store": f"{self.folder}/reports/reports.db",
         }
         if os.geteuid() == 0:  # nobody else may change who it is
             self.fixed["user"] = user or "nobody"

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "milter/record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "milter/log.h"
+#include "report/writer.h"
+
+#define FOLDER_MODE 0750
+
+struct recorder {
+	atomic_uint refs;
+	struct traffic *traffic;
+	struct writer *writer;
+	char *file;
+	uint32_t wait_ms, period_s, keep_s;
+	bool keep_recipient;
+
+	/* the writer's thread alone */
+	time_t logged_s; /* 0: not since it worked */
+};
+
+static time_t
+monotonic_s(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+static void
+trouble(void *ctx, const char *text)
+{
+	struct recorder *r = ctx;
+	time_t now = monotonic_s();
+
+	if (text == NULL) {
+		log_line(LOG_LEVEL_INFO, "report store: works again, late=%llu lost=%llu",
+		    (unsigned long long)atomic_load(&r->traffic->rows_late),
+		    (unsigned long long)atomic_load(&r->traffic->rows_lost));
+		r->logged_s = 0;
+		return;
+	}
+	if (r->logged_s != 0 && now - r->logged_s < RECORD_LOG_EVERY_S)
+		return;
+	r->logged_s = now;
+	log_line(LOG_LEVEL_ERROR, "report store: %s; mail goes on without, late=%llu lost=%llu",
+	    text, (unsigned long long)atomic_load(&r->traffic->rows_late),
+	    (unsigned long long)atomic_load(&r->traffic->rows_lost));
+}
+
+struct recorder *
+recorder_open(const struct conf *conf, struct traffic *traffic)
+{
+	struct writer_options options = {
+		.file = conf->report_store,
+		.wait_ms = conf->report_store_wait_ms,
+		.period_s = conf->report_period_s,
+		.keep_s = conf->report_keep_s,
+		.trouble = trouble,
+	};
+	struct recorder *r;
+
+	if (conf->report_store == NULL)
+		return NULL;
+	r = heap_alloc(1, sizeof(*r));
+	atomic_init(&r->refs, 1);
+	r->traffic = traffic;
+	r->file = heap_copy(conf->report_store);
+	r->wait_ms = conf->report_store_wait_ms;
+	r->period_s = conf->report_period_s;
+	r->keep_s = conf->report_keep_s;
+	r->keep_recipient = conf->report_recipient;
+	options.ctx = r;
+	r->writer = writer_open(&options);
+	if (r->writer == NULL) {
+		log_line(LOG_LEVEL_ERROR, "report store: can't start a thread");
+		recorder_unref(&r);
+	}
+	return r;
+}
+
+struct recorder *
+recorder_ref(struct recorder *r)
+{
+	if (r != NULL)
+		atomic_fetch_add(&r->refs, 1);
+	return r;
+}
+
+void
+recorder_unref(struct recorder **rp)
+{
+	struct recorder *r = *rp;
+
+	*rp = NULL;
+	if (r == NULL || atomic_fetch_sub(&r->refs, 1) != 1)
+		return;
+	writer_close(&r->writer);
+	free(r->file);
+	free(r);
+}
+
+bool
+recorder_fits(const struct recorder *r, const struct conf *conf)
+{
+	if (r == NULL || conf->report_store == NULL)
+		return r == NULL && conf->report_store == NULL;
+	return strcmp(r->file, conf->report_store) == 0 &&
+	    r->wait_ms == conf->report_store_wait_ms && r->period_s == conf->report_period_s &&
+	    r->keep_s == conf->report_keep_s && r->keep_recipient == conf->report_recipient;
+}
+
+void
+record_message(struct recorder *r, struct arena *a, const struct verdict *v,
+    const struct disposition *d, const struct header_list *header, struct slice recipient)
+{
+	const struct report_message message = { v, d, header,
+		r != NULL && r->keep_recipient ? recipient : slice_of(NULL, 0) };
+	struct report_policy policy;
+	struct report_row row;
+
+	if (r == NULL || report_row_make(a, &message, &policy, &row) != NULL)
+		return;
+	switch (writer_add(r->writer, a, &policy, &row, v->now_s)) {
+	case WRITER_SAFE:
+		atomic_fetch_add(&r->traffic->rows, 1);
+		break;
+	case WRITER_LATE:
+		atomic_fetch_add(&r->traffic->rows_late, 1);
+		break;
+	case WRITER_LOST:
+		atomic_fetch_add(&r->traffic->rows_lost, 1);
+		break;
+	}
+}
+
+void
+record_make_folder(const struct conf *conf, bool change_owner, uid_t uid, gid_t gid)
+{
+	const char *slash = conf->report_store == NULL ? NULL : strrchr(conf->report_store, '/');
+	char *folder;
+
+	if (slash == NULL || slash == conf->report_store)
+		return;
+	folder = heap_copy(conf->report_store);
+	folder[slash - conf->report_store] = '\0';
+	if (mkdir(folder, FOLDER_MODE) == 0) {
+		if (chmod(folder, FOLDER_MODE) != 0 ||
+		    (change_owner && chown(folder, uid, gid) != 0))
+			log_line(LOG_LEVEL_WARNING, "report_store: folder %s: %s", folder,
+			    strerror(errno));
+	} else if (errno != EEXIST) {
+		log_line(LOG_LEVEL_WARNING, "report_store: can't make folder %s: %s", folder,
+		    strerror(errno));
+	}
+	free(folder);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         record - messages into the report store
+ * DESCRIPTION  A recorder is the writer of one store (report/writer.h) with the log and the
+ *              counters of the daemon. Services share it by counted reference as long as the
+ *              settings stay the same, so a reload does not interrupt it.
+ * DIAGNOSTICS  Trouble never holds up mail: it is logged, at most once in RECORD_LOG_EVERY_S, and
+ *              counted in struct traffic.
+ */
+#ifndef ASSAY_RECORD_H
+#define ASSAY_RECORD_H
+
+#include "conf/conf.h"
+#include "milter/traffic.h"
+
+#define RECORD_LOG_EVERY_S 60
+
+struct recorder;
+
+/* NULL: the configuration asks for none, or there are no threads (logged). traffic is borrowed. */
+struct recorder *recorder_open(const struct conf *conf, struct traffic *traffic);
+struct recorder *recorder_ref(struct recorder *r);
+/* The last one writes what is queued and ends the thread. *r becomes NULL; NULL is accepted. */
+void recorder_unref(struct recorder **r);
+
+/* Would recorder_open() make the same one? r may be NULL. */
+bool recorder_fits(const struct recorder *r, const struct conf *conf);
+
+/*
+ * Remember one message that was evaluated and is about to be answered. Waits for the commit of its
+ * row, no longer than report_store_wait. r may be NULL. recipient: the first, as in RCPT TO.
+ */
+void record_message(struct recorder *r, struct arena *a, const struct verdict *v,
+    const struct disposition *d, const struct header_list *header, struct slice recipient);
+
+/*
+ * The folder of the store, where it is missing: mode 0750, owned by who. While we may still make
+ * it. A folder that can't be made is logged; it is no reason not to filter mail.
+ */
+void record_make_folder(const struct conf *conf, bool change_owner, uid_t uid, gid_t gid);
+
+#endif

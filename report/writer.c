@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "report/writer.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "report/encode.h"
+#include "report/store.h"
+
+#define BUSY_MS	      250 /* for another's lock, at a time: a stop must not wait long */
+#define PRUNE_EVERY_S 600
+#define LOOK_EVERY_S  2 /* whether the file is still the one we have open */
+#define LAST_ATTEMPTS 2 /* of a stop, where it fails */
+#define STR_(x)	      #x
+#define STR(x)	      STR_(x)
+#define FILE_PAGES    1048576 /* of 4096 bytes: WRITER_FILE_BYTES */
+
+/* A row that waits; the bytes stand behind it. */
+struct entry {
+	struct entry *next;
+	struct store_entry row;
+	pthread_cond_t committed_now;
+	bool committed;
+	bool abandoned; /* nobody waits any more: the thread frees it */
+};
+
+struct queue {
+	struct entry *first, **end;
+	size_t count;
+};
+
+struct writer {
+	struct writer_options options;
+	char *file;
+	pthread_t thread;
+
+	pthread_mutex_t lock; /* guards what follows; no other lock inside */
+	pthread_cond_t work;
+	struct queue queue;	/* not yet taken by the thread */
+	size_t in_hand;		/* taken, not committed */
+	bool stopping, stalled; /* stalled: nobody is to wait */
+	unsigned last_attempts; /* once stopping */
+	struct writer_counters counters;
+
+	/* the thread's own */
+	struct queue group; /* taken from the queue; its length is in_hand */
+	struct db *db;
+	struct store *store; /* NULL: not open */
+	ino_t inode;
+	time_t looked_s, pruned_s;
+	bool in_trouble, more_to_prune;
+};
+
+static void
+queue_init(struct queue *q)
+{
+	*q = (struct queue){ .end = &q->first };
+}
+
+static void
+queue_add(struct queue *q, struct entry *e)
+{
+	e->next = NULL;
+	*q->end = e;
+	q->end = &e->next;
+	q->count++;
+}
+
+static struct entry *
+queue_take(struct queue *q)
+{
+	struct entry *e = q->first;
+
+	if (e == NULL)
+		return NULL;
+	q->first = e->next;
+	if (q->first == NULL)
+		q->end = &q->first;
+	q->count--;
+	return e;
+}
+
+/* ---- those who have a row ---- */
+
+static struct entry *
+entry_new(struct slice domain, struct slice policy, struct slice row)
+{
+	struct entry *e = heap_alloc(1, sizeof(*e) + domain.len + policy.len + row.len);
+	struct slice *to[] = { &e->row.domain, &e->row.policy, &e->row.row };
+	const struct slice from[] = { domain, policy, row };
+	char *p = (char *)(e + 1);
+	pthread_condattr_t attr;
+
+	for (size_t i = 0; i < 3; i++) {
+		if (from[i].len > 0)
+			memcpy(p, from[i].p, from[i].len);
+		*to[i] = slice_of(p, from[i].len);
+		p += from[i].len;
+	}
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&e->committed_now, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	return e;
+}
+
+static void
+entry_free(struct entry *e)
+{
+	(void)pthread_cond_destroy(&e->committed_now);
+	free(e);
+}
+
+static struct timespec
+in_ms(uint32_t ms)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += ms / 1000;
+	ts.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_nsec -= 1000000000;
+		ts.tv_sec++;
+	}
+	return ts;
+}
+
+/* Under the lock. False: it was not committed in time, and the thread has it now. */
+static bool
+wait_for_commit(struct writer *w, struct entry *e)
+{
+	const struct timespec until = in_ms(w->options.wait_ms);
+	int rc = 0;
+
+	while (!e->committed && !w->stalled && rc == 0)
+		rc = pthread_cond_timedwait(&e->committed_now, &w->lock, &until);
+	if (e->committed)
+		return true;
+	e->abandoned = true;
+	w->counters.late++;
+	/* The next ones need not find out for themselves, each in its own time. */
+	w->stalled = true;
+	return false;
+}
+
+enum writer_outcome
+writer_add(struct writer *w, struct arena *a, const struct report_policy *policy,
+    const struct report_row *row, int64_t at_s)
+{
+	struct entry *e = entry_new(
+	    policy->domain, report_policy_encode(a, policy), report_row_encode(a, row));
+	enum writer_outcome outcome = WRITER_LOST;
+
+	e->row.count = row->count;
+	store_period_at(at_s, w->options.period_s, &e->row.begin_s, &e->row.end_s);
+	(void)pthread_mutex_lock(&w->lock);
+	if (w->stopping || w->queue.count + w->in_hand >= WRITER_QUEUE_MAX) {
+		w->counters.lost++;
+	} else {
+		queue_add(&w->queue, e);
+		(void)pthread_cond_signal(&w->work);
+		outcome = wait_for_commit(w, e) ? WRITER_SAFE : WRITER_LATE;
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	if (outcome != WRITER_LATE)
+		entry_free(e);
+	return outcome;
+}
+
+void
+writer_counters(struct writer *w, struct writer_counters *out)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	*out = w->counters;
+	out->queued = w->queue.count + w->in_hand;
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+/* ---- the thread: the file ---- */
+
+static void
+tell(struct writer *w, const char *text)
+{
+	if (w->options.trouble != NULL)
+		w->options.trouble(w->options.ctx, text);
+}
+
+static void
+disconnect(struct writer *w)
+{
+	store_close(&w->store);
+	db_close(&w->db);
+}
+
+/* A damaged file is kept for whoever can read more of it than SQLite does. */
+static void
+set_aside(struct writer *w)
+{
+	static const char *const parts[] = { "", "-wal", "-shm" };
+	char from[4096], to[4096];
+
+	disconnect(w);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		(void)snprintf(from, sizeof(from), "%s%s", w->file, parts[i]);
+		(void)snprintf(
+		    to, sizeof(to), "%s.damaged-%lld%s", w->file, (long long)time(NULL), parts[i]);
+		if (rename(from, to) == 0 && i == 0)
+			tell(w, "the file was damaged: set aside, a new one is begun");
+	}
+}
+
+static int
+connect_store(struct writer *w, const char **error_r)
+{
+	static const char limit[] = "PRAGMA max_page_count=" STR(FILE_PAGES);
+	struct stat st;
+
+	if (w->db == NULL)
+		w->db = db_new_sqlite(w->file, BUSY_MS);
+	if (db_reopen(w->db, error_r) != 0 || db_script(w->db, limit, error_r) != 0)
+		return -1;
+	w->store = store_open(w->db, error_r);
+	if (w->store == NULL)
+		return -1;
+	w->inode = stat(w->file, &st) == 0 ? st.st_ino : 0;
+	return 0;
+}
+
+/* SQLite would go on for ever in a file that somebody has removed or put another in the place of.
+ */
+static bool
+is_replaced(struct writer *w)
+{
+	time_t now = time(NULL);
+	struct stat st;
+
+	if (now - w->looked_s < LOOK_EVERY_S && now >= w->looked_s)
+		return false;
+	w->looked_s = now;
+	return stat(w->file, &st) != 0 || st.st_ino != w->inode;
+}
+
+static int
+be_connected(struct writer *w, const char **error_r)
+{
+	if (w->store != NULL && is_replaced(w))
+		disconnect(w);
+	return w->store == NULL ? connect_store(w, error_r) : 0;
+}
+
+/* ---- the thread: writing ---- */
+
+static int
+merge_group(struct writer *w, const char **error_r)
+{
+	if (store_begin(w->store, error_r) != 0)
+		return -1;
+	for (const struct entry *e = w->group.first; e != NULL; e = e->next)
+		if (store_merge(w->store, &e->row, error_r) != 0)
+			return -1;
+	return store_commit(w->store, error_r);
+}
+
+/* A piece at a time, between two groups. */
+static void
+prune(struct writer *w)
+{
+	time_t now = time(NULL);
+	int64_t before = now - w->options.keep_s;
+	const char *error;
+	int more;
+
+	if (w->store == NULL || w->options.keep_s == 0 ||
+	    (!w->more_to_prune && now - w->pruned_s < PRUNE_EVERY_S && now >= w->pruned_s))
+		return;
+	w->pruned_s = now;
+	w->more_to_prune = false;
+	if (store_begin(w->store, &error) != 0)
+		return;
+	more = store_prune(w->store, before, before, &error);
+	if (more < 0 || store_commit(w->store, &error) != 0)
+		store_rollback(w->store);
+	else
+		w->more_to_prune = more == 1;
+}
+
+static void
+failed(struct writer *w, const char *error)
+{
+	bool damaged = w->db != NULL && db_fault(w->db) == DB_F_CORRUPT;
+
+	tell(w, error);
+	w->in_trouble = true;
+	if (w->store != NULL)
+		store_rollback(w->store);
+	if (damaged)
+		set_aside(w);
+	else if (w->db == NULL || db_fault(w->db) != DB_F_BUSY)
+		disconnect(w);
+}
+
+/* The group is in the file: say so to those who wait. */
+static void
+group_is_safe(struct writer *w)
+{
+	struct entry *e;
+
+	(void)pthread_mutex_lock(&w->lock);
+	w->counters.commits++;
+	w->counters.safe += w->group.count;
+	w->in_hand = 0;
+	w->stalled = false;
+	while ((e = queue_take(&w->group)) != NULL) {
+		if (e->abandoned) {
+			entry_free(e);
+		} else {
+			e->committed = true; /* who waits may free it once we let go of the lock */
+			(void)pthread_cond_signal(&e->committed_now);
+		}
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	if (w->in_trouble)
+		tell(w, NULL);
+	w->in_trouble = false;
+}
+
+/* Nobody waits for what can't be had now. */
+static void
+group_is_stalled(struct writer *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->stalled = true;
+	for (struct entry *e = w->group.first; e != NULL; e = e->next)
+		(void)pthread_cond_signal(&e->committed_now);
+	for (struct entry *e = w->queue.first; e != NULL; e = e->next)
+		(void)pthread_cond_signal(&e->committed_now);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+static bool
+write_group(struct writer *w)
+{
+	const char *error = "?";
+
+	if (be_connected(w, &error) == 0 && merge_group(w, &error) == 0) {
+		group_is_safe(w);
+		return true;
+	}
+	failed(w, error);
+	group_is_stalled(w);
+	return false;
+}
+
+/* Up to a group's worth from the queue; waits for some, or until it is time to prune. */
+static void
+gather(struct writer *w)
+{
+	const struct timespec until = in_ms(w->more_to_prune ? 10 : PRUNE_EVERY_S * 1000);
+
+	(void)pthread_mutex_lock(&w->lock);
+	if (w->queue.count == 0 && !w->stopping)
+		(void)pthread_cond_timedwait(&w->work, &w->lock, &until);
+	while (w->group.count < WRITER_GROUP_MAX && w->queue.count > 0)
+		queue_add(&w->group, queue_take(&w->queue));
+	w->in_hand = w->group.count;
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+/* Between two attempts. True: go on trying. */
+static bool
+pause_and_go_on(struct writer *w)
+{
+	const struct timespec until = in_ms(WRITER_RETRY_MS);
+	bool go_on;
+	int rc = 0;
+
+	(void)pthread_mutex_lock(&w->lock);
+	while (!w->stopping && rc == 0)
+		rc = pthread_cond_timedwait(&w->work, &w->lock, &until);
+	go_on = !w->stopping || w->last_attempts-- > 0;
+	(void)pthread_mutex_unlock(&w->lock);
+	return go_on;
+}
+
+static bool
+all_done(struct writer *w)
+{
+	bool done;
+
+	(void)pthread_mutex_lock(&w->lock);
+	done = w->stopping && w->queue.count == 0;
+	(void)pthread_mutex_unlock(&w->lock);
+	return done;
+}
+
+static void *
+writer_thread(void *arg)
+{
+	struct writer *w = arg;
+
+	do {
+		gather(w);
+		while (w->group.count > 0 && !write_group(w))
+			if (!pause_and_go_on(w))
+				return NULL;
+		prune(w);
+	} while (!all_done(w));
+	return NULL;
+}
+
+/* ---- life ---- */
+
+struct writer *
+writer_open(const struct writer_options *options)
+{
+	struct writer *w = heap_alloc(1, sizeof(*w));
+	pthread_condattr_t attr;
+
+	w->options = *options;
+	w->file = heap_copy(options->file);
+	w->options.file = w->file;
+	w->last_attempts = LAST_ATTEMPTS;
+	queue_init(&w->queue);
+	queue_init(&w->group);
+	(void)pthread_mutex_init(&w->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&w->work, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	if (pthread_create(&w->thread, NULL, writer_thread, w) == 0)
+		return w;
+	(void)pthread_cond_destroy(&w->work);
+	(void)pthread_mutex_destroy(&w->lock);
+	free(w->file);
+	free(w);
+	return NULL;
+}
+
+/* Nobody waits for them: writer_add() is not called any more. */
+static uint64_t
+drop_all(struct queue *q)
+{
+	uint64_t count = 0;
+	struct entry *e;
+
+	for (; (e = queue_take(q)) != NULL; count++)
+		entry_free(e);
+	return count;
+}
+
+void
+writer_close(struct writer **wp)
+{
+	struct writer *w = *wp;
+	uint64_t lost;
+	char text[64];
+
+	*wp = NULL;
+	if (w == NULL)
+		return;
+	(void)pthread_mutex_lock(&w->lock);
+	w->stopping = true;
+	(void)pthread_cond_signal(&w->work);
+	(void)pthread_mutex_unlock(&w->lock);
+	(void)pthread_join(w->thread, NULL);
+	lost = drop_all(&w->queue) + drop_all(&w->group);
+	if (lost > 0) {
+		(void)snprintf(text, sizeof(text), "%llu rows are lost", (unsigned long long)lost);
+		tell(w, text);
+	}
+	disconnect(w);
+	(void)pthread_cond_destroy(&w->work);
+	(void)pthread_mutex_destroy(&w->lock);
+	free(w->file);
+	free(w);
+}
