@@ -19,6 +19,7 @@ struct outgoing {
 	const char *why_not; /* why it is not signed; NULL: it is, so far */
 	bool ended;	     /* the header */
 	bool failed;	     /* it should have been signed */
+	struct dkim_sign_options options;
 	struct sig_signing_key *keys;
 	size_t key_count;
 	struct lookups *lookups; /* of the keys' records */
@@ -46,6 +47,9 @@ outgoing_begin(struct arena *a, const struct outgoing_parts *parts, const struct
 	o = arena_alloc(a, sizeof(*o));
 	o->arena = a;
 	o->parts = *parts;
+	o->options = parts->conf->sign;
+	if (parts->blanks_unknown)
+		o->options.header_canon = SIG_RELAXED;
 	o->authenticated = authenticated;
 	o->login = arena_copy(a, login);
 	return o;
@@ -171,7 +175,7 @@ outgoing_end_of_headers(struct outgoing *o, int64_t now_s)
 	struct dkim_sign_job job = {
 		.crypto = o->parts.crypto,
 		.holder = &o->parts.keys->holder,
-		.options = &o->parts.conf->sign,
+		.options = &o->options,
 		.now_s = now_s,
 	};
 

@@ -37,6 +37,9 @@ struct outgoing_parts { /* borrowed, and good until outgoing_end() */
 	const struct crypto *crypto;
 	struct resolver *resolver;
 	const struct outgoing_keys *keys; /* NULL: nothing is signed */
+	/* SMFIP_HDR_LEADSPC was not granted: nobody knows what stands behind the colon, so that the
+	 * simple form would not verify, and the relaxed form is taken. */
+	bool blanks_unknown;
 };
 
 struct outgoing;

@@ -238,7 +238,12 @@ service_evaluator(const struct service *s)
 struct outgoing_parts
 service_outgoing(const struct service *s)
 {
-	return (struct outgoing_parts){ s->conf, s->crypto, s->resolver->resolver, s->keys };
+	return (struct outgoing_parts){
+		.conf = s->conf,
+		.crypto = s->crypto,
+		.resolver = s->resolver->resolver,
+		.keys = s->keys,
+	};
 }
 
 void

@@ -165,16 +165,17 @@ why_skip(const struct session *s, const struct mta *mta)
 static struct outgoing *
 begin_outgoing(const struct session *s, const struct mta *mta)
 {
-	const struct outgoing_parts parts = service_outgoing(s->service);
+	struct outgoing_parts parts = service_outgoing(s->service);
 	struct slice login = slice_str(mta->calls->macro(mta->ctx, "{auth_authen}"));
 
+	parts.blanks_unknown = !s->leading_space;
 	return outgoing_begin(s->arena, &parts, &s->client, is_authenticated(mta), login);
 }
 
 static struct sealing *
 begin_sealing(const struct session *s)
 {
-	const struct outgoing_parts parts = service_outgoing(s->service);
+	struct outgoing_parts parts = service_outgoing(s->service);
 
 	return sealing_begin(s->arena, &parts, s->message.skipped == NULL,
 	    is_trusted(service_conf(s->service), &s->client));

@@ -166,7 +166,7 @@ lab_open(struct lab *l, const char *ed_record)
 	l->conf = conf_defaults();
 	l->conf->dkim_keys = key_table;
 	l->conf->dkim_key_count = 2;
-	l->parts = (struct outgoing_parts){ l->conf, l->w.crypto, l->w.resolver, &l->keys };
+	l->parts = (struct outgoing_parts){ l->conf, l->w.crypto, l->w.resolver, &l->keys, false };
 	arena_free(&a);
 }
 
@@ -375,6 +375,26 @@ nothing_without_keys(void **state)
 	lab_close(&l);
 }
 
+/* An MTA that keeps blanks to itself: only the relaxed form can verify. */
+static void
+takes_no_simple_form_without_blanks(void **state)
+{
+	static const char raw[] = "From:x@a.example\r\n" BODY;
+	struct lab l;
+
+	(void)state;
+	lab_open(&l, "");
+	l.conf->sign.header_canon = SIG_SIMPLE;
+	assert_int_equal(run(&l, &inside, NULL, raw), 0);
+	assert_non_null(strstr(l.inserted, "c=simple/relaxed;"));
+	l.inserted[0] = '\0';
+	l.parts.blanks_unknown = true;
+	assert_int_equal(run(&l, &inside, NULL, raw), 0);
+	assert_non_null(strstr(l.inserted, "c=relaxed/relaxed;"));
+	assert_null(strstr(l.inserted, "c=simple"));
+	lab_close(&l);
+}
+
 /* ---- long lines ---- */
 
 static void
@@ -428,6 +448,7 @@ main(void)
 		cmocka_unit_test(notices_other_records),
 		cmocka_unit_test(fails_as_configured),
 		cmocka_unit_test(nothing_without_keys),
+		cmocka_unit_test(takes_no_simple_form_without_blanks),
 		cmocka_unit_test(finds_long_lines),
 	};
 

@@ -47,9 +47,11 @@ class Milter:
         if answer not in b"cas":
             raise OSError(f"the filter answers {answer!r} to {command!r}")
 
-    def message(self, raw):
-        """What the filter puts in: a list of (name, value)."""
+    def message(self, raw, login=None):
+        """What the filter puts in: a list of (name, value). login: of SMTP AUTH."""
         head, _, text = raw.partition(b"\r\n\r\n")
+        if login is not None:
+            self._send(b"D", b"M{auth_type}\0PLAIN\0{auth_authen}\0" + login.encode() + b"\0")
         self._step(b"M", b"<sender@peer.example>\0")
         self._step(b"R", b"<recipient@peer.example>\0")
         self._step(b"T")
