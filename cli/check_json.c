@@ -45,7 +45,8 @@ static const struct dmarc_alignment *
 find_alignment(const struct dmarc_verdict *d, size_t signature)
 {
 	for (size_t i = 0; i < d->alignment_count; i++)
-		if (!d->alignments[i].is_spf && d->alignments[i].signature == signature)
+		if (d->alignments[i].method == DMARC_BY_DKIM &&
+		    d->alignments[i].signature == signature)
 			return &d->alignments[i];
 	return NULL;
 }
@@ -111,7 +112,7 @@ alignments_json(struct arena *a, const struct dmarc_verdict *d)
 
 		(void)json_array_append_new(list,
 		    json_pack("{s:s, s:o, s:o, s:s, s:b, s:s}", "method",
-			al->is_spf ? "spf" : "dkim", "domain", text(a, al->domain),
+			dmarc_method_word(al->method), "domain", text(a, al->domain),
 			"organizational_domain", text(a, al->organizational_domain), "mode",
 			al->strict ? "s" : "r", "aligned", al->aligned, "result", al->result));
 	}

@@ -111,7 +111,7 @@ print_dmarc(struct arena *a, const struct verdict *v)
 	for (size_t i = 0; i < d->alignment_count; i++) {
 		const struct dmarc_alignment *al = &d->alignments[i];
 
-		(void)printf("  compared  %s %s (%s, %s): %s\n", al->is_spf ? "SPF" : "DKIM",
+		(void)printf("  compared  %s %s (%s, %s): %s\n", dmarc_method_name(al->method),
 		    shown(a, al->domain), al->result, al->strict ? "strict" : "relaxed",
 		    al->aligned ? "aligned" : "not aligned");
 	}

@@ -138,14 +138,13 @@ author_authenticated(const struct verdict *v)
 {
 	struct slice author = v->dmarc.author_domain;
 
-	if (v->spf.result == SPF_PASS && domain_covers(v->spf.domain, author) &&
-	    domain_labels(v->spf.domain) > 1)
-		return true;
-	for (size_t i = 0; i < v->dkim.count; i++)
-		if (v->dkim.signatures[i].result == DKIM_PASS &&
-		    domain_covers(v->dkim.signatures[i].domain, author) &&
-		    domain_labels(v->dkim.signatures[i].domain) > 1)
+	for (size_t i = 0; i < v->dmarc.alignment_count; i++) {
+		const struct dmarc_alignment *al = &v->dmarc.alignments[i];
+
+		if (al->passed && domain_covers(al->domain, author) &&
+		    domain_labels(al->domain) > 1)
 			return true;
+	}
 	return false;
 }
 
@@ -162,19 +161,15 @@ find_forwarder(const struct decision *d)
 			return arena_printf(
 			    d->arena, "client %s", ip_print(&v->connection.client, text));
 	for (size_t i = 0; i < r->forwarder_domain_count; i++) {
-		struct slice domain = r->forwarder_domains[i];
-
-		if (v->spf.result == SPF_PASS && domain_covers(domain, v->spf.domain))
-			return arena_printf(
-			    d->arena, "SPF of %s", arena_printable(d->arena, v->spf.domain, 100));
-		for (size_t j = 0; j < v->dkim.count; j++) {
-			const struct dkim_signature_verdict *s = &v->dkim.signatures[j];
+		for (size_t j = 0; j < v->dmarc.alignment_count; j++) {
+			const struct dmarc_alignment *al = &v->dmarc.alignments[j];
 
 			/* Behind the end that l= sets stands anybody's text (RFC 6376 8.2). */
-			if (s->result == DKIM_PASS && !s->body_length_limited &&
-			    domain_covers(domain, s->domain))
-				return arena_printf(d->arena, "DKIM of %s",
-				    arena_printable(d->arena, s->domain, 100));
+			if (al->passed && !al->partial &&
+			    domain_covers(r->forwarder_domains[i], al->domain))
+				return arena_printf(d->arena, "%s of %s",
+				    dmarc_method_name(al->method),
+				    arena_printable(d->arena, al->domain, 100));
 		}
 	}
 	return NULL;
@@ -235,7 +230,7 @@ describe_list(struct arena *a, const struct list_evidence *list)
 		return arena_printf(a, "list %s; DKIM of %s is %s", name, domain,
 		    arena_printable(a, list->changed->text, 200));
 	return arena_printf(
-	    a, "list %s vouched for by %s of %s", name, list->by_spf ? "SPF" : "DKIM", domain);
+	    a, "list %s vouched for by %s of %s", name, dmarc_method_name(list->method), domain);
 }
 
 /* PITFALLS.md, "Rejecting, and not solely": what else is known about how the message came here. */

@@ -71,28 +71,27 @@ explain_signature(struct arena *a, const struct dkim_signature_verdict *s)
 
 /* The comparison of SPF or of that signature with the author domain, or NULL. */
 static const struct dmarc_alignment *
-find_alignment(const struct dmarc_verdict *d, bool is_spf, size_t signature)
+find_alignment(const struct dmarc_verdict *d, enum dmarc_method method, size_t signature)
 {
 	for (size_t i = 0; i < d->alignment_count; i++)
-		if (d->alignments[i].is_spf == is_spf &&
-		    (is_spf || d->alignments[i].signature == signature))
+		if (d->alignments[i].method == method && d->alignments[i].signature == signature)
 			return &d->alignments[i];
 	return NULL;
 }
 
 static bool
-is_aligned(const struct dmarc_verdict *d, bool is_spf, size_t signature)
+is_aligned(const struct dmarc_verdict *d, enum dmarc_method method, size_t signature)
 {
-	const struct dmarc_alignment *al = find_alignment(d, is_spf, signature);
+	const struct dmarc_alignment *al = find_alignment(d, method, signature);
 
 	return al != NULL && al->aligned;
 }
 
 /* Said only where it was looked at: without a policy nobody compares. */
 static const char *
-not_aligned(const struct dmarc_verdict *d, bool is_spf, size_t signature)
+not_aligned(const struct dmarc_verdict *d, enum dmarc_method method, size_t signature)
 {
-	const struct dmarc_alignment *al = find_alignment(d, is_spf, signature);
+	const struct dmarc_alignment *al = find_alignment(d, method, signature);
 
 	return al != NULL && al->compared && !al->aligned ? " but not aligned" : "";
 }
@@ -108,7 +107,7 @@ add_signatures(struct strbuf *b, const struct verdict *v)
 		const struct dkim_signature_verdict *s = &v->dkim.signatures[i];
 
 		strbuf_printf(b, "%s%s%s", i == 0 ? "" : ", ", explain_signature(b->arena, s),
-		    s->result == DKIM_PASS ? not_aligned(&v->dmarc, false, i) : "");
+		    s->result == DKIM_PASS ? not_aligned(&v->dmarc, DMARC_BY_DKIM, i) : "");
 	}
 	if (v->dkim.count > shown_count)
 		strbuf_printf(b, ", %zu more signatures", v->dkim.count - shown_count);
@@ -119,7 +118,7 @@ add_methods(struct strbuf *b, const struct verdict *v)
 {
 	strbuf_str(b, explain_spf(b->arena, &v->spf));
 	if (v->spf.result == SPF_PASS)
-		strbuf_str(b, not_aligned(&v->dmarc, true, 0));
+		strbuf_str(b, not_aligned(&v->dmarc, DMARC_BY_SPF, 0));
 	strbuf_str(b, "; ");
 	add_signatures(b, v);
 }
@@ -144,7 +143,7 @@ add_passed(struct strbuf *b, const struct verdict *v)
 	for (size_t i = 0; d->dkim_aligned && i < v->dkim.count; i++) {
 		const struct dkim_signature_verdict *s = &v->dkim.signatures[i];
 
-		if (s->result != DKIM_PASS || !is_aligned(d, false, i))
+		if (s->result != DKIM_PASS || !is_aligned(d, DMARC_BY_DKIM, i))
 			continue;
 		strbuf_printf(b, "%s DKIM of %s (selector %s)", d->spf_aligned ? " and" : "",
 		    shown(b->arena, s->domain), shown(b->arena, s->selector));

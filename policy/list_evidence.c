@@ -46,22 +46,16 @@ vouches(struct slice identifier, struct slice list)
 static void
 find_voucher(struct slice list, const struct verdict *v, struct list_evidence *out)
 {
-	const struct spf_verdict *spf = &v->spf;
+	for (size_t i = 0; i < v->dmarc.alignment_count; i++) {
+		const struct dmarc_alignment *al = &v->dmarc.alignments[i];
 
-	for (size_t i = 0; i < v->dkim.count; i++) {
-		const struct dkim_signature_verdict *s = &v->dkim.signatures[i];
-
-		if (s->result == DKIM_PASS && !s->body_length_limited && vouches(s->domain, list)) {
-			*out = (struct list_evidence){
-				.stands = true, .list = list, .domain = s->domain
-			};
-			return;
-		}
-	}
-	if (spf->result == SPF_PASS && vouches(spf->domain, list))
+		if (!al->passed || al->partial || !vouches(al->domain, list))
+			continue;
 		*out = (struct list_evidence){
-			.stands = true, .list = list, .domain = spf->domain, .by_spf = true
+			.stands = true, .list = list, .domain = al->domain, .method = al->method
 		};
+		return;
+	}
 }
 
 /* The author's signature, or one of a domain above, that only a list's changes broke. */

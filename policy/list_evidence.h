@@ -12,7 +12,7 @@
 
 #include "policy/verdict.h"
 
-/* Looks at the first List-Id and the first List-Post, and at author, spf and dkim of v. Slices in
+/* Looks at the first List-Id and the first List-Post, and at author, dmarc and dkim of v. Slices in
  * *out are arena memory or those of v. */
 void list_evidence_find(struct arena *a, const struct header_list *header, const struct verdict *v,
     struct list_evidence *out);

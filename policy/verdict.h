@@ -29,7 +29,7 @@ struct list_evidence {
 	struct slice list; /* domain out of List-Id or List-Post */
 	struct slice
 	    domain; /* what passed: d= or the SPF domain; or d= of the author's signature */
-	bool by_spf;
+	enum dmarc_method method;
 	const struct dkim_diagnosis *changed; /* not NULL: nothing of the list's passed, but the
 						 author's signature does with this undone */
 };

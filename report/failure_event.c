@@ -198,7 +198,7 @@ told_signature(const struct making *k)
 	for (size_t i = 0; i < v->dmarc.alignment_count; i++) {
 		const struct dmarc_alignment *al = &v->dmarc.alignments[i];
 
-		if (!al->is_spf && has_failed(&v->dkim.signatures[al->signature]) &&
+		if (al->method == DMARC_BY_DKIM && has_failed(&v->dkim.signatures[al->signature]) &&
 		    (al->aligned || slice_equal(al->domain, v->dmarc.author_domain) ||
 			slice_equal(al->organizational_domain, v->dmarc.organizational_domain)))
 			return &v->dkim.signatures[al->signature];

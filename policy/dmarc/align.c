@@ -201,10 +201,14 @@ settle_passes(struct dmarc_evaluation *e)
 			settle(e, al);
 		if (!al->passed || !al->aligned)
 			continue;
-		if (al->is_spf)
+		switch (al->method) {
+		case DMARC_BY_SPF:
 			out->spf_aligned = true;
-		else
+			break;
+		case DMARC_BY_DKIM:
 			out->dkim_aligned = true;
+			break;
+		}
 	}
 }
 
@@ -230,7 +234,7 @@ pass_is_hidden(struct dmarc_evaluation *e)
 		hidden = true;
 		if (out->detail.len == 0)
 			out->detail = slice_str(arena_printf(e->arena, "%s of %s: temperror",
-			    al->is_spf ? "SPF" : "DKIM signature",
+			    dmarc_method_name(al->method),
 			    arena_printable(e->arena, al->domain, LIMIT_DOMAIN_BYTES)));
 	}
 	return hidden;

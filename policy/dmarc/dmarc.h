@@ -144,10 +144,25 @@ struct dmarc_options {
  * the same bytes, evenly spread over different ones. */
 uint32_t dmarc_sample(struct slice identity);
 
-struct dmarc_alignment { /* one identifier beside the author domain: SPF first, then signatures */
-	bool is_spf;
-	size_t signature; /* index in dkim_verdict, when not SPF */
+/* clang-format off */
+#define DMARC_METHODS(X) /* that give DMARC an identifier; word of RFC 8601 */ \
+	X(DMARC_BY_SPF,  "spf") \
+	X(DMARC_BY_DKIM, "dkim")
+/* clang-format on */
+
+enum dmarc_method { DMARC_METHODS(ENUMTAB_NAME) };
+const char *dmarc_method_word(enum dmarc_method);
+const char *dmarc_method_name(enum dmarc_method); /* "SPF", for people */
+
+/*
+ * One identifier beside the author domain: SPF first, then signatures. Whoever asks what was
+ * authenticated, whatever by, looks here and not at the methods.
+ */
+struct dmarc_alignment {
+	enum dmarc_method method;
+	size_t signature; /* index in that method's verdict, when not SPF */
 	struct slice domain;
+	bool partial;			    /* it vouches for a part of the message only (l=) */
 	struct slice organizational_domain; /* empty: did not have to be found */
 	bool strict;
 	bool aligned;

@@ -8,6 +8,7 @@
 ENUMTAB_WORDS(dmarc_result_word, enum dmarc_result, DMARC_RESULTS)
 ENUMTAB_WORDS(dmarc_source_word, enum dmarc_source, DMARC_SOURCES)
 ENUMTAB_WORDS(dmarc_discovery_word, enum dmarc_discovery, DMARC_DISCOVERIES)
+ENUMTAB_WORDS(dmarc_method_word, enum dmarc_method, DMARC_METHODS)
 ENUMTAB_WORDS(dmarc_reason_text, enum dmarc_reason, DMARC_REASONS)
 
 /* FNV-1a, 32 bits; the remainder's bias is one in 40 million. */
@@ -83,6 +84,18 @@ withhold_pass(const struct author *author, struct dmarc_verdict *out)
 	}
 }
 
+const char *
+dmarc_method_name(enum dmarc_method method)
+{
+	switch (method) {
+	case DMARC_BY_SPF:
+		return "SPF";
+	case DMARC_BY_DKIM:
+		return "DKIM";
+	}
+	bug("dmarc_method_name: %d", (int)method);
+}
+
 /* ---- the identifiers ---- */
 
 static struct slice
@@ -102,7 +115,7 @@ list_identifiers(struct arena *a, const struct spf_verdict *spf, const struct dk
 
 	if (spf != NULL && spf->domain.len > 0)
 		out->alignments[out->alignment_count++] = (struct dmarc_alignment){
-			.is_spf = true,
+			.method = DMARC_BY_SPF,
 			.domain = normal_or_as_is(a, spf->domain),
 			.result = spf_result_word(spf->result),
 			.passed = spf->result == SPF_PASS,
@@ -114,7 +127,9 @@ list_identifiers(struct arena *a, const struct spf_verdict *spf, const struct dk
 		if (s->domain.len == 0)
 			continue;
 		out->alignments[out->alignment_count++] = (struct dmarc_alignment){
+			.method = DMARC_BY_DKIM,
 			.signature = i,
+			.partial = s->body_length_limited,
 			.domain = normal_or_as_is(a, s->domain),
 			.result = dkim_result_word(s->result),
 			.passed = s->result == DKIM_PASS,
@@ -126,9 +141,12 @@ list_identifiers(struct arena *a, const struct spf_verdict *spf, const struct dk
 static void
 set_strictness(struct dmarc_verdict *out)
 {
-	for (size_t i = 0; i < out->alignment_count; i++)
-		out->alignments[i].strict = out->alignments[i].is_spf ? out->record->strict_spf
-								      : out->record->strict_dkim;
+	for (size_t i = 0; i < out->alignment_count; i++) {
+		struct dmarc_alignment *al = &out->alignments[i];
+
+		al->strict = al->method == DMARC_BY_SPF ? out->record->strict_spf
+							: out->record->strict_dkim;
+	}
 }
 
 /* ---- the policy ---- */

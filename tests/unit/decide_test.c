@@ -209,6 +209,25 @@ static const struct arc_seal seal = { .domain = SLICE("s.example"),
 static const struct slice sealer = SLICE("s.example");
 static const struct dmarc_record record = { .text = SLICE("v=DMARC1; p=x") };
 
+/* As dmarc_evaluate() lists them, SPF first. */
+static void
+list_identifiers(struct verdict *v)
+{
+	struct dmarc_alignment *al = v->dmarc.alignments;
+
+	*al++ = (struct dmarc_alignment){ .method = DMARC_BY_SPF,
+		.domain = v->spf.domain,
+		.passed = v->spf.result == SPF_PASS,
+		.compared = true };
+	for (size_t i = 0; i < v->dkim.count; i++)
+		*al++ = (struct dmarc_alignment){ .method = DMARC_BY_DKIM,
+			.signature = i,
+			.domain = v->dkim.signatures[i].domain,
+			.passed = v->dkim.signatures[i].result == DKIM_PASS,
+			.partial = v->dkim.signatures[i].body_length_limited };
+	v->dmarc.alignment_count = 1 + v->dkim.count;
+}
+
 static void
 make_verdict(const struct found *f, struct verdict *v)
 {
@@ -239,8 +258,7 @@ make_verdict(const struct found *f, struct verdict *v)
 	v->dmarc.policy_domain = SLICE("a.example");
 	v->dmarc.record = f->policy == DMARC_P_UNSET ? NULL : &record;
 	v->dmarc.policy_test_mode = f->test_mode;
-	v->dmarc.alignments[0] = (struct dmarc_alignment){ .is_spf = true, .compared = true };
-	v->dmarc.alignment_count = 1;
+	list_identifiers(v);
 	v->list.stands = f->list;
 	v->list.list = v->list.domain = SLICE("l.example");
 	if (f->sealed)
@@ -429,14 +447,14 @@ lists(void **state)
 		struct dkim_signature_verdict s = { .result = DKIM_PASS,
 			.domain = slice_str(cases[i].dkim_pass),
 			.body_length_limited = cases[i].length_limited };
-		const struct verdict v = { .spf = spf,
-			.dkim = { &s, cases[i].dkim_pass != NULL, 0 } };
+		struct verdict v = { .spf = spf, .dkim = { &s, cases[i].dkim_pass != NULL, 0 } };
 		struct list_evidence e;
 
 		if (cases[i].id != NULL)
 			header_list_add(&header, a, SLICE("List-ID"), slice_str(cases[i].id));
 		if (cases[i].post != NULL)
 			header_list_add(&header, a, SLICE("List-Post"), slice_str(cases[i].post));
+		list_identifiers(&v);
 		list_evidence_find(a, &header, &v, &e);
 		if (e.stands != cases[i].stands)
 			fail_msg("row %zu: stands %d", i, e.stands);

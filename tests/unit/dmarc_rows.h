@@ -180,7 +180,7 @@
   .dkim = "pass servfail.evil.example,temperror servfail.evil.example", .spf = "temperror evil.example",
   .result = DMARC_FAIL, .reason = DMARC_R_NOT_ALIGNED, .ids = "-evil.example -servfail.evil.example -servfail.evil.example" },
 { .name = "DKIM temperror that would align", .rule = "5.3.6", .zone = AT("example.com", "p=reject"), .dkim = "temperror mail.example.com", .spf = "pass evil.example",
-  .result = DMARC_TEMPERROR, .reason = DMARC_R_HIDDEN_PASS, .policy = "author example.com p reject>reject", .ids = "-evil.example +mail.example.com", .detail = "DKIM signature of mail.example.com: temperror" },
+  .result = DMARC_TEMPERROR, .reason = DMARC_R_HIDDEN_PASS, .policy = "author example.com p reject>reject", .ids = "-evil.example +mail.example.com", .detail = "DKIM of mail.example.com: temperror" },
 { .name = "SPF temperror that would align", .rule = "5.3.6", .zone = AT("example.com", "p=reject"), .spf = "temperror example.com",
   .result = DMARC_TEMPERROR, .reason = DMARC_R_HIDDEN_PASS, .detail = "SPF of example.com: temperror" },
 { .name = "temperror that would not align: strict", .rule = "5.3.6", .zone = AT("example.com", "p=reject; adkim=s; aspf=s"), .dkim = "temperror mail.example.com", .spf = "temperror mail.example.com",
