@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,12 +41,57 @@ must(void *p)
 
 /* ---- connection ---- */
 
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static int
+wait_for(struct milter_client *c, short events, uint64_t deadline)
+{
+	struct pollfd p = { .fd = c->fd, .events = events };
+
+	for (;;) {
+		uint64_t now = now_ms();
+		int n = poll(&p, 1, now >= deadline ? 0 : (int)(deadline - now));
+
+		if (n > 0)
+			return 0;
+		if (n == 0)
+			return fail(c, "timed out");
+		if (errno != EINTR)
+			return fail(c, "poll: %s", strerror(errno));
+	}
+}
+
+/* A Unix socket whose queue is full says EAGAIN, and can't be waited for: tried again. */
 static int
 connect_to(struct milter_client *c, const struct sockaddr *sa, socklen_t len)
 {
-	c->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (c->fd < 0 || connect(c->fd, sa, len) != 0)
-		return fail(c, "connect: %s", strerror(errno));
+	uint64_t deadline = now_ms() + c->timeout_ms;
+	int error = 0;
+	socklen_t error_len = sizeof(error);
+
+	c->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (c->fd < 0)
+		return fail(c, "socket: %s", strerror(errno));
+	while (connect(c->fd, sa, len) != 0) {
+		if (errno == EINPROGRESS) {
+			if (wait_for(c, POLLOUT, deadline) != 0)
+				return -1;
+			(void)getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &error_len);
+			return error == 0 ? 0 : fail(c, "connect: %s", strerror(error));
+		}
+		if (errno != EAGAIN && errno != EINTR)
+			return fail(c, "connect: %s", strerror(errno));
+		if (now_ms() >= deadline)
+			return fail(c, "connect: timed out");
+		(void)poll(NULL, 0, 10);
+	}
 	return 0;
 }
 
@@ -85,16 +131,25 @@ milter_open(struct milter_client *c, const char *address, uint32_t timeout_ms)
 	return fail(c, "bad address %s", address);
 }
 
+void
+milter_attach(struct milter_client *c, int fd, uint32_t timeout_ms)
+{
+	*c = (struct milter_client){ .fd = fd, .timeout_ms = timeout_ms };
+	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
 static void
 forget_edits(struct milter_client *c)
 {
 	for (size_t i = 0; i < c->edit_count; i++) {
 		free(c->edits[i].name);
 		free(c->edits[i].value);
+		free(c->edits[i].args);
 	}
 	free(c->edits);
 	c->edits = NULL;
-	c->edit_count = 0;
+	c->edit_count = c->edit_bytes = 0;
+	c->at_end = false;
 	c->progress_count = 0;
 	c->reply[0] = '\0';
 	c->skipping = false;
@@ -114,33 +169,6 @@ milter_close(struct milter_client *c)
 }
 
 /* ---- bytes ---- */
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-static int
-wait_for(struct milter_client *c, short events, uint64_t deadline)
-{
-	struct pollfd p = { .fd = c->fd, .events = events };
-
-	for (;;) {
-		uint64_t now = now_ms();
-		int n = poll(&p, 1, now >= deadline ? 0 : (int)(deadline - now));
-
-		if (n > 0)
-			return 0;
-		if (n == 0)
-			return fail(c, "timed out");
-		if (errno != EINTR)
-			return fail(c, "poll: %s", strerror(errno));
-	}
-}
 
 int
 milter_send_raw(struct milter_client *c, const void *bytes, size_t len)
@@ -193,6 +221,8 @@ receive(struct milter_client *c, void *bytes, size_t len, uint64_t deadline)
 		n = recv(c->fd, p, len, 0);
 		if (n == 0)
 			return fail(c, "closed by the filter");
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
 		if (n < 0)
 			return fail(c, "recv: %s", strerror(errno));
 		p += n;
@@ -250,65 +280,101 @@ get_u32(const char *p)
 	return ntohl(v);
 }
 
-static int
-note_edit(struct milter_client *c, char command, const char *data, size_t len)
-{
-	static const struct {
-		char command;
-		enum milter_edit_kind kind;
-		bool index, name;
-	} kinds[] = {
-		{ 'h', MILTER_EDIT_ADD, false, true },
-		{ 'i', MILTER_EDIT_INSERT, true, true },
-		{ 'm', MILTER_EDIT_CHANGE, true, true },
-		{ 'q', MILTER_EDIT_QUARANTINE, false, false },
-	};
-	struct milter_edit e = { .kind = MILTER_EDIT_OTHER, .kind_byte = command };
-	const char *name = NULL, *value = "";
-	size_t at = 0;
+/* What a filter can ask for at the end of a message. */
+static const struct edit_row {
+	char command;
+	enum milter_edit_kind kind;
+	uint32_t action; /* under which it is negotiated */
+	bool index, name, args, bytes;
+} edit_rows[] = {
+	{ 'h', MILTER_EDIT_ADD, MILTER_ADD_HEADERS, .name = true },
+	{ 'i', MILTER_EDIT_INSERT, MILTER_ADD_HEADERS, .index = true, .name = true },
+	{ 'm', MILTER_EDIT_CHANGE, MILTER_CHANGE_HEADERS, .index = true, .name = true },
+	{ 'q', MILTER_EDIT_QUARANTINE, MILTER_QUARANTINE, .name = false },
+	{ '+', MILTER_EDIT_ADD_RCPT, MILTER_ADD_RCPT, .name = false },
+	{ '2', MILTER_EDIT_ADD_RCPT, MILTER_ADD_RCPT_ARGS, .args = true },
+	{ '-', MILTER_EDIT_DELETE_RCPT, MILTER_DELETE_RCPT, .name = false },
+	{ 'e', MILTER_EDIT_SENDER, MILTER_CHANGE_SENDER, .args = true },
+	{ 'b', MILTER_EDIT_BODY, MILTER_CHANGE_BODY, .bytes = true },
+};
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (kinds[i].command != command)
-			continue;
-		e.kind = kinds[i].kind;
-		if (kinds[i].index) {
-			if (len < 4)
-				return fail(c, "short '%c'", command);
-			e.index = get_u32(data);
-			at = 4;
-		}
-		name = kinds[i].name ? take_text(data, len, &at) : NULL;
+static const struct edit_row *
+edit_row(char command)
+{
+	for (size_t i = 0; i < sizeof(edit_rows) / sizeof(edit_rows[0]); i++)
+		if (edit_rows[i].command == command)
+			return &edit_rows[i];
+	return NULL;
+}
+
+/* A copy with a NUL behind; NULL stays NULL. */
+static char *
+copy(const char *text, size_t len)
+{
+	char *p;
+
+	if (text == NULL)
+		return NULL;
+	p = must(malloc(len + 1));
+	memcpy(p, text, len);
+	p[len] = '\0';
+	return p;
+}
+
+static int
+read_edit(struct milter_client *c, const struct edit_row *row, const char *data, size_t len)
+{
+	struct milter_edit e = { .kind = row->kind, .kind_byte = row->command };
+	const char *name = NULL, *value = data, *args = NULL;
+	size_t at = row->index ? 4 : 0;
+
+	if (len < at)
+		return fail(c, "short '%c'", row->command);
+	if (row->index)
+		e.index = get_u32(data);
+	if (row->bytes) {
+		e.value_len = at = len;
+	} else {
+		name = row->name ? take_text(data, len, &at) : NULL;
 		value = take_text(data, len, &at);
-		if ((kinds[i].name && name == NULL) || value == NULL || at != len)
-			return fail(c, "malformed '%c'", command);
+		args = row->args ? take_text(data, len, &at) : NULL;
+		if ((row->name && name == NULL) || value == NULL || at != len)
+			return fail(c, "malformed '%c'", row->command);
+		e.value_len = strlen(value);
 	}
-	if (c->edit_count == MILTER_EDITS_MAX)
-		return fail(c, "too many edits");
-	e.name = name == NULL ? NULL : must(strdup(name));
-	e.value = must(strdup(value));
+	e.name = copy(name, name == NULL ? 0 : strlen(name));
+	e.value = copy(value, e.value_len);
+	e.args = copy(args, args == NULL ? 0 : strlen(args));
 	c->edits = must(realloc(c->edits, (c->edit_count + 1) * sizeof(e)));
 	c->edits[c->edit_count++] = e;
+	c->edit_bytes += len;
 	return 0;
+}
+
+static int
+note_edit(struct milter_client *c, const struct edit_row *row, const char *data, size_t len)
+{
+	if (!c->at_end)
+		return fail(c, "'%c' before the end of a message", row->command);
+	if ((c->actions & row->action) == 0)
+		return fail(c, "'%c' was not negotiated", row->command);
+	if (c->edit_count == MILTER_EDITS_MAX || len > MILTER_EDIT_BYTES_MAX - c->edit_bytes)
+		return fail(c, "too many edits");
+	return read_edit(c, row, data, len);
 }
 
 /* Is it an answer that ends the wait? Else it was taken note of. -1: nonsense. */
 static int
 take_packet(struct milter_client *c, char command, const char *data, size_t len)
 {
+	const struct edit_row *row = edit_row(command);
+
+	if (row != NULL)
+		return note_edit(c, row, data, len);
 	switch (command) {
 	case 'p': /* progress */
 		c->progress_count++;
 		return 0;
-	case 'h':
-	case 'i':
-	case 'm':
-	case 'q':
-	case '+':
-	case '2':
-	case '-':
-	case 'b':
-	case 'e':
-		return note_edit(c, command, data, len) == 0 ? 0 : -1;
 	case 'y':
 		if (len == 0 || data[len - 1] != '\0')
 			return fail(c, "reply without end");
@@ -323,6 +389,7 @@ take_packet(struct milter_client *c, char command, const char *data, size_t len)
 	case 'f':
 	case 'r':
 	case 't':
+	case '4':
 		return 1;
 	default:
 		return fail(c, "unknown answer 0x%02x", (unsigned)(unsigned char)command);
@@ -478,6 +545,13 @@ milter_data(struct milter_client *c)
 }
 
 int
+milter_unknown(struct milter_client *c, const char *line)
+{
+	return c->version < 3 ? MILTER_NO_ANSWER
+			      : text_command(c, 'U', line, MILTER_NO_UNKNOWN, MILTER_NR_UNKNOWN);
+}
+
+int
 milter_header(struct milter_client *c, const char *name, const char *value)
 {
 	size_t nlen = strlen(name) + 1, vlen;
@@ -512,13 +586,17 @@ milter_body(struct milter_client *c, const char *bytes, size_t len)
 int
 milter_send_eom(struct milter_client *c)
 {
+	c->at_end = true;
 	return milter_send(c, 'E', NULL, 0);
 }
 
 int
 milter_eom(struct milter_client *c)
 {
-	return milter_send_eom(c) != 0 ? -1 : milter_wait(c);
+	int answer = milter_send_eom(c) != 0 ? -1 : milter_wait(c);
+
+	c->at_end = false;
+	return answer;
 }
 
 int

@@ -3,12 +3,19 @@
  * NAME         milter_client - the MTA's side of the milter protocol
  * SYNOPSIS     open, negotiate, then the commands in the order of SMTP; close
  * DESCRIPTION  Versions 2 to 6 of the protocol that Sendmail and Postfix speak with a filter:
- * packets of a 32-bit length, a command byte and data. A command sends, and, unless "no reply" was
- * negotiated for it, waits for the answer. What the filter asks to be changed is collected until
- * the next message begins. Every wait ends after timeout_ms; every length is checked before it is
- * believed. DIAGNOSTICS  -1 with text in client->error: the peer is gone, slow, or talks nonsense.
- * A command that was answered returns the answer's byte, MILTER_NO_ANSWER where none is due. BUGS
- * One thread at a time for one client.
+ *              packets of a 32-bit length, a command byte and data. A command sends, and, unless
+ *              "no reply" was negotiated for it, waits for the answer. What the filter asks to be
+ *              changed at the end of a message is collected until the next one begins. Every wait
+ *              ends after timeout_ms, which begins anew with each sign of progress; every length is
+ *              checked before it is believed.
+ *
+ *              The answers: 'c' continue, 'a' accept, 'r' reject, 't' tempfail, 'd' discard, 'y' a
+ *              reply of its own (in reply), 's' skip the rest of the body, 'f' connection failure,
+ *              '4' shut the connection down with 421.
+ * DIAGNOSTICS  -1 with text in error: the peer is gone, slow, or talks nonsense; edits out of place
+ *              and those that were not negotiated are nonsense. A command that was answered returns
+ *              the answer's byte, MILTER_NO_ANSWER where none is due.
+ * BUGS         MT: one thread at a time for one client.
  */
 #ifndef ASSAY_MILTER_CLIENT_H
 #define ASSAY_MILTER_CLIENT_H
@@ -44,8 +51,13 @@
 
 /* Actions of the negotiation. */
 #define MILTER_ADD_HEADERS    0x001u
+#define MILTER_CHANGE_BODY    0x002u
+#define MILTER_ADD_RCPT	      0x004u
+#define MILTER_DELETE_RCPT    0x008u
 #define MILTER_CHANGE_HEADERS 0x010u
 #define MILTER_QUARANTINE     0x020u
+#define MILTER_CHANGE_SENDER  0x040u
+#define MILTER_ADD_RCPT_ARGS  0x080u
 #define MILTER_SET_MACROS     0x100u
 #define MILTER_V2_ACTIONS     0x03fu
 #define MILTER_V6_ACTIONS     0x1ffu
@@ -58,18 +70,25 @@ enum milter_edit_kind {
 	MILTER_EDIT_INSERT,
 	MILTER_EDIT_CHANGE, /* value "": delete */
 	MILTER_EDIT_QUARANTINE,
-	MILTER_EDIT_OTHER, /* recipients, sender, body: kind_byte says which */
+	MILTER_EDIT_ADD_RCPT,
+	MILTER_EDIT_DELETE_RCPT,
+	MILTER_EDIT_SENDER,
+	MILTER_EDIT_BODY, /* a piece of the new one; the first takes the old one away */
 };
 
 struct milter_edit {
 	enum milter_edit_kind kind;
 	char kind_byte;
 	uint32_t index;
-	char *name;  /* NULL where there is none */
-	char *value; /* reason of a quarantine */
+	char *name; /* of a field; NULL where there is none */
+	char
+	    *value; /* of a field; reason of a quarantine; "<a@b>"; piece of the body. With a NUL */
+	size_t value_len;
+	char *args; /* ESMTP parameters of a new recipient or sender; NULL: none */
 };
 
-#define MILTER_EDITS_MAX 4096
+#define MILTER_EDITS_MAX      4096	  /* of one message; -> nonsense */
+#define MILTER_EDIT_BYTES_MAX (64u << 20) /* the same, bodies included */
 
 struct milter_client {
 	int fd;
@@ -77,15 +96,18 @@ struct milter_client {
 	uint32_t version, actions, steps; /* negotiated */
 	char *macros[MILTER_STAGES];	  /* asked for; NULL: no list */
 	struct milter_edit *edits;
-	size_t edit_count;
+	size_t edit_count, edit_bytes;
+	bool at_end; /* of a message: edits may come */
 	uint32_t progress_count;
 	char reply[1024]; /* text of an SMTP reply ('y'); else "" */
 	bool skipping;	  /* the filter wants no more of the body */
 	char error[256];
 };
 
-/* address: "unix:/path" or "inet:port@127.0.0.1". 0 or -1; error is set in either. */
+/* address: "unix:/path" or "inet:port@127.0.0.1". 0, or -1 with *c fit for milter_close(). */
 int milter_open(struct milter_client *c, const char *address, uint32_t timeout_ms);
+/* The same over a connected socket, which it takes. */
+void milter_attach(struct milter_client *c, int fd, uint32_t timeout_ms);
 /* Without a word, as an MTA that died. Frees everything; c may be opened again. */
 void milter_close(struct milter_client *c);
 
@@ -101,6 +123,8 @@ int milter_helo(struct milter_client *c, const char *helo);
 int milter_mail(struct milter_client *c, const char *path);
 int milter_rcpt(struct milter_client *c, const char *path);
 int milter_data(struct milter_client *c);
+/* A command that the MTA does not know. */
+int milter_unknown(struct milter_client *c, const char *line);
 /* value as behind the colon; without LEADSPC one leading SP is taken away, as MTAs do. */
 int milter_header(struct milter_client *c, const char *name, const char *value);
 int milter_eoh(struct milter_client *c);

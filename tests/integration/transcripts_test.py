@@ -17,6 +17,7 @@ sys.path.insert(0, HERE)
 
 # pylint: disable=wrong-import-position
 from lab import servers  # noqa: E402
+from lab.scripted_filter import Filter  # noqa: E402
 from lab.process import LabError, remove_folder, temporary_folder  # noqa: E402
 from lab.transcript import Differs, Player, read  # noqa: E402
 
@@ -69,10 +70,11 @@ def play_all(wanted, all_servers):
 
 
 def main():
-    folder, running = temporary_folder(), []
+    folder, running, milter = temporary_folder(), [], Filter()
     reason = servers.why_not()
     try:
-        running = [servers.PostboxServer(folder)] + (servers.real_servers(folder) if reason is None else [])
+        running = [servers.PostboxServer(folder, milter)]
+        running += servers.real_servers(folder, milter) if reason is None else []
         tally = play_all(sys.argv[1:], running)
     except LabError as error:
         print(f"FAIL the lab: {error}")
@@ -80,6 +82,7 @@ def main():
     finally:
         for server in reversed(running):
             server.stop()
+        milter.stop()
         remove_folder(folder)
     for server in running:
         print(f"{server.name} {tally.passed.get(server.name, 0)} transcripts, {tally.checks.get(server.name, 0)} checks")

@@ -217,7 +217,7 @@ take_milter_default(struct reader *r, const char *value)
 			r->options->milter_default = all[i];
 			return 0;
 		}
-	return wrong(r, "not accept, tempfail or reject");
+	return wrong(r, "not accept, tempfail, reject or quarantine");
 }
 
 static int
@@ -383,7 +383,7 @@ static const struct option_row {
 	{ "allow-plain-auth", NULL, "take passwords without TLS", take_allow_plain_auth },
 	{ "xclient", "NETWORK", "clients that may claim to be others with XCLIENT", take_xclient },
 	{ "milter", "SOCKET", "ask this filter: unix:PATH or inet:PORT@ADDRESS", take_milter },
-	{ "milter-default", "ACTION", "when it can't be asked: accept, tempfail, reject [tempfail]", take_milter_default },
+	{ "milter-default", "ACTION", "when it can't be asked: accept, tempfail, reject, quarantine [tempfail]", take_milter_default },
 	{ "milter-timeout", "MS", "how long it may take to reply [30000]", take_milter_timeout },
 	{ "relay", NULL, "send the users' own mail to the MX of its domain", take_relay },
 	{ "relay-port", "PORT", "to this port there [25]", take_relay_port },

@@ -24,7 +24,8 @@
 #define MILTER_DEFAULTS(X) \
 	X(MILTER_DEFAULT_ACCEPT,   "accept") \
 	X(MILTER_DEFAULT_TEMPFAIL, "tempfail") \
-	X(MILTER_DEFAULT_REJECT,   "reject")
+	X(MILTER_DEFAULT_REJECT,   "reject") \
+	X(MILTER_DEFAULT_QUARANTINE, "quarantine")
 /* clang-format on */
 /* What happens to mail when the milter can't be asked. */
 enum milter_default { MILTER_DEFAULTS(ENUMTAB_NAME) };

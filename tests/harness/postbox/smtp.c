@@ -49,6 +49,13 @@ smtp_error(struct smtp_session *s, const char *code, const char *enhanced, const
 }
 
 enum smtp_next
+smtp_error_reply(struct smtp_session *s, const char *reply)
+{
+	/* "550 5.1.1 text" */
+	return smtp_error(s, arena_printf(s->c->scratch, "%.3s", reply), NULL, "%s", reply + 4);
+}
+
+enum smtp_next
 smtp_filter_said(struct smtp_session *s, const char *reply)
 {
 	stream_printf(s->c->stream, "%s\r\n", reply);
@@ -297,8 +304,13 @@ run_command(struct smtp_session *s, struct slice line)
 	struct slice rest = slice_trim(slice_from(line, verb.len));
 	const struct command *command = command_named(verb);
 
-	if (command == NULL)
+	if (command == NULL) {
+		const char *refused = smtp_filter_unknown(s, line);
+
+		if (refused != NULL)
+			return smtp_filter_said(s, refused);
 		return smtp_error(s, "500", "5.5.2", "Error: command not recognized");
+	}
 	if ((command->flags & NEEDS_GREETING) != 0 && !s->greeted)
 		return smtp_error(s, "503", "5.5.1", "Error: send HELO/EHLO first");
 	if ((command->flags & NEEDS_USER) != 0 && s->c->protocol->submission && s->user == NULL)

@@ -16,6 +16,7 @@
 #include "tests/harness/postbox/server.h"
 
 struct smtp_filter; /* smtp_milter.c */
+struct milter_client;
 
 #define SMTP_NAME_BYTES	 256 /* a domain name, RFC 5321 4.5.3.1.2, with NUL */
 #define SMTP_REPLY_BYTES 1024
@@ -65,6 +66,8 @@ void smtp_reply(struct smtp_session *s, const char *code, const char *enhanced, 
 /* The same for a command that was wrong: too many of them end the session. */
 enum smtp_next smtp_error(struct smtp_session *s, const char *code, const char *enhanced,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* The same for a whole reply, "550 5.1.1 text". */
+enum smtp_next smtp_error_reply(struct smtp_session *s, const char *reply);
 /* What a filter wants said: "550 5.7.1 text". 421 ends the session. */
 enum smtp_next smtp_filter_said(struct smtp_session *s, const char *reply);
 /* Nothing more can be read: 421 when the peer may still hear it. */
@@ -86,6 +89,11 @@ enum smtp_next smtp_xclient(struct smtp_session *s, struct slice rest);
 bool smtp_auth_allowed(const struct smtp_session *s);
 bool smtp_xclient_allowed(const struct smtp_session *s);
 
+/* "<a@b>" or "<>". NULL, or a fault. Everything in *out is memory of a. */
+const char *smtp_read_path(struct arena *a, struct slice path, struct smtp_address *out);
+/* Who is r->to for? NULL: r->user, or whoever it is relayed to; else a reply that refuses. */
+const char *smtp_find_recipient(struct smtp_session *s, struct smtp_recipient *r);
+
 /* ---- the message ---- */
 
 struct smtp_message {
@@ -106,6 +114,11 @@ const char *smtp_filter_rcpt(struct smtp_session *s, const struct smtp_recipient
 const char *smtp_filter_data(struct smtp_session *s);
 /* Header, body, end; changes are made to m. own: fields at the top the filter is not shown. */
 const char *smtp_filter_message(struct smtp_session *s, struct smtp_message *m, size_t own);
+/* A command that nobody knows. */
+const char *smtp_filter_unknown(struct smtp_session *s, struct slice line);
+/* Do to m, sender and recipients what the filter has asked for (smtp_edits.c). */
+void smtp_apply_edits(
+    struct smtp_session *s, struct smtp_message *m, const struct milter_client *client);
 /* The message under way will not be finished. */
 void smtp_filter_abort(struct smtp_session *s);
 void smtp_filter_close(struct smtp_session *s);

@@ -79,28 +79,16 @@ path_end(struct slice text)
 	return SLICE_NONE;
 }
 
-/*
- * "FROM:<path> parameters" (keyword "FROM:"). NULL, or a fault; *parameters behind it. Everything
- * in *out is memory of a.
- */
-static const char *
-read_path(struct arena *a, struct slice rest, struct slice keyword, struct smtp_address *out,
-    struct slice *parameters)
+const char *
+smtp_read_path(struct arena *a, struct slice path, struct smtp_address *out)
 {
-	struct slice local, text;
-	size_t end;
+	struct slice local;
 
-	if (!slice_starts_nocase(rest, keyword))
-		return "Syntax error";
-	/* A blank here is wrong (RFC 5321 3.3) and frequent. */
-	text = slice_trim(slice_from(rest, keyword.len));
-	end = path_end(text);
-	if (end == SLICE_NONE || (end < text.len && text.p[end] != ' '))
+	if (path_end(path) != path.len)
 		return "Syntax: address in angle brackets";
-	if (end > PATH_BYTES)
+	if (path.len > PATH_BYTES)
 		return "Path too long";
-	*parameters = slice_trim(slice_from(text, end));
-	out->path = arena_copy(a, slice_sub(text, 0, end));
+	out->path = arena_copy(a, path);
 	reverse_path_read(a, out->path, &local, &out->domain);
 	out->local_part = local;
 	out->address = local;
@@ -117,6 +105,27 @@ read_path(struct arena *a, struct slice rest, struct slice keyword, struct smtp_
 	out->address = slice_str(
 	    arena_printf(a, "%.*s@%.*s", SLICE_ARG(local), SLICE_ARG(out->domain)));
 	return NULL;
+}
+
+/*
+ * "FROM:<path> parameters" (keyword "FROM:"). NULL, or a fault; *parameters behind it.
+ */
+static const char *
+read_argument(struct arena *a, struct slice rest, struct slice keyword, struct smtp_address *out,
+    struct slice *parameters)
+{
+	struct slice text;
+	size_t end;
+
+	if (!slice_starts_nocase(rest, keyword))
+		return "Syntax error";
+	/* A blank here is wrong (RFC 5321 3.3) and frequent. */
+	text = slice_trim(slice_from(rest, keyword.len));
+	end = path_end(text);
+	if (end == SLICE_NONE || (end < text.len && text.p[end] != ' '))
+		return "Syntax: address in angle brackets";
+	*parameters = slice_trim(slice_from(text, end));
+	return smtp_read_path(a, slice_sub(text, 0, end), out);
 }
 
 /* ---- parameters of MAIL ---- */
@@ -234,7 +243,7 @@ smtp_mail(struct smtp_session *s, struct slice rest)
 		return smtp_error(s, "503", "5.5.1", "Error: nested MAIL command");
 	if (s->refusal[0] != '\0')
 		return smtp_filter_said(s, s->refusal);
-	fault = read_path(s->mail, rest, SLICE("FROM:"), &s->sender, &parameters);
+	fault = read_argument(s->mail, rest, SLICE("FROM:"), &s->sender, &parameters);
 	if (fault != NULL)
 		(void)smtp_error(s, "501", "5.1.7", "%s: MAIL FROM:<address>", fault);
 	while (fault == NULL && slice_next(&parameters, ' ', &parameter))
@@ -259,27 +268,21 @@ smtp_mail(struct smtp_session *s, struct slice rest)
 	return SMTP_GO_ON;
 }
 
-/* Who is it for? False: answered. */
-static bool
-find_recipient(struct smtp_session *s, struct smtp_recipient *r)
+const char *
+smtp_find_recipient(struct smtp_session *s, struct smtp_recipient *r)
 {
 	const struct server *server = s->c->server;
+	const char *address = arena_printable(s->c->scratch, r->to.address, PATH_BYTES);
 
 	r->user = auth_recipient(server, r->to.local_part, r->to.domain);
 	if (r->user != NULL)
-		return true;
-	if (r->to.domain.len == 0 || auth_serves(server, r->to.domain)) {
-		(void)smtp_error(s, "550", "5.1.1",
-		    "<%s>: Recipient address rejected: User unknown",
-		    arena_printable(s->c->scratch, r->to.address, PATH_BYTES));
-		return false;
-	}
-	if (s->user == NULL || !server->options.relay) { /* no open relay */
-		(void)smtp_error(s, "554", "5.7.1", "<%s>: Relay access denied",
-		    arena_printable(s->c->scratch, r->to.address, PATH_BYTES));
-		return false;
-	}
-	return true;
+		return NULL;
+	if (r->to.domain.len == 0 || auth_serves(server, r->to.domain))
+		return arena_printf(s->c->scratch,
+		    "550 5.1.1 <%s>: Recipient address rejected: User unknown", address);
+	if (s->user == NULL || !server->options.relay) /* no open relay */
+		return arena_printf(s->c->scratch, "554 5.7.1 <%s>: Relay access denied", address);
+	return NULL;
 }
 
 /* The address is understood: is it taken? */
@@ -290,8 +293,9 @@ add_recipient(struct smtp_session *s, struct smtp_recipient *r)
 
 	if (needs_utf8(s, &r->to))
 		return smtp_error(s, "550", "5.6.7", "Address needs SMTPUTF8");
-	if (!find_recipient(s, r))
-		return s->errors < POSTBOX_ERRORS ? SMTP_GO_ON : SMTP_CLOSE;
+	refused = smtp_find_recipient(s, r);
+	if (refused != NULL)
+		return smtp_error_reply(s, refused);
 	refused = smtp_filter_rcpt(s, r);
 	if (refused != NULL)
 		return smtp_filter_said(s, refused);
@@ -315,7 +319,7 @@ smtp_rcpt(struct smtp_session *s, struct slice rest)
 		return smtp_error(s, "452", "4.5.3", "Error: too many recipients");
 	if (!arena_has_room(s->mail, rest.len * 8))
 		return smtp_error(s, "452", "4.3.1", "Error: too much said in one transaction");
-	fault = read_path(s->mail, rest, SLICE("TO:"), &r.to, &parameters);
+	fault = read_argument(s->mail, rest, SLICE("TO:"), &r.to, &parameters);
 	if (fault == NULL && r.to.address.len == 0)
 		fault = "Empty address";
 	if (fault != NULL)

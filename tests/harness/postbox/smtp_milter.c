@@ -18,29 +18,46 @@ struct smtp_filter {
 	bool message_accepted; /* ... of this message */
 	bool discard;	       /* say yes to this message, keep nothing */
 	bool in_message;       /* it heard MAIL, and no end yet */
+	bool quarantine;       /* it is gone, and what comes is kept aside */
 	const char *fallback;  /* what it would have said, now that it is gone; "": it is there */
 	char reply[SMTP_REPLY_BYTES + 16];
 };
 
 /* ---- macros ---- */
 
-/* In the order of the negotiation's lists. */
-enum stage { AT_CONNECT, AT_HELO, AT_MAIL, AT_RCPT, AT_DATA, AT_EOM, AT_EOH };
+/* In the order of the negotiation's lists; those behind have none of their own. */
+enum stage {
+	AT_CONNECT,
+	AT_HELO,
+	AT_MAIL,
+	AT_RCPT,
+	AT_DATA,
+	AT_EOM,
+	AT_EOH,
+	AT_UNKNOWN,
+	AT_HEADER,
+	AT_BODY,
+};
 
 /* What Postfix sends where the filter asks for nothing in particular (milter_*_macros of
  * postconf(5)), and the command each goes with. */
 static const struct {
 	char command;
+	uint32_t no_step; /* not sent where the filter waves the command */
 	const char *names;
 } stages[] = {
-	[AT_CONNECT] = { 'C', "j {daemon_name} {daemon_addr} {daemon_port} v _" },
-	[AT_HELO] = { 'H', "{tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer}" },
-	[AT_MAIL] = { 'M',
+	[AT_CONNECT] = { 'C', MILTER_NO_CONNECT, "j {daemon_name} {daemon_addr} v _" },
+	[AT_HELO] = { 'H', MILTER_NO_HELO,
+	    "{tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer}" },
+	[AT_MAIL] = { 'M', MILTER_NO_MAIL,
 	    "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer}" },
-	[AT_RCPT] = { 'R', "i {rcpt_addr} {rcpt_host} {rcpt_mailer}" },
-	[AT_DATA] = { 'T', "i" },
-	[AT_EOM] = { 'E', "i" },
-	[AT_EOH] = { 'N', "i" },
+	[AT_RCPT] = { 'R', MILTER_NO_RCPT, "i {rcpt_addr} {rcpt_host} {rcpt_mailer}" },
+	[AT_DATA] = { 'T', MILTER_NO_DATA, "i" },
+	[AT_EOM] = { 'E', 0, "i" },
+	[AT_EOH] = { 'N', MILTER_NO_EOH, "i" },
+	[AT_UNKNOWN] = { 'U', MILTER_NO_UNKNOWN, "" },
+	[AT_HEADER] = { 'L', MILTER_NO_HEADERS, "i" },
+	[AT_BODY] = { 'B', MILTER_NO_BODY, "i" },
 };
 
 struct macro_source {
@@ -69,9 +86,9 @@ session_macro(const struct macro_source *m, struct slice name)
 	if (slice_equal(name, SLICE("_")))
 		return smtp_client_text(s);
 	if (slice_equal(name, SLICE("i")))
-		return s->queue_id[0] == '\0' ? NULL : s->queue_id;
+		return s->recipient_count == 0 ? NULL : s->queue_id;
 	if (slice_equal(name, SLICE("daemon_name")))
-		return s->c->protocol->name;
+		return s->c->server->options.hostname;
 	if (slice_equal(name, SLICE("daemon_addr")) || slice_equal(name, SLICE("if_addr")))
 		return address_text(m->a, &s->c->local);
 	if (slice_equal(name, SLICE("daemon_port")))
@@ -141,18 +158,23 @@ macro_value(const struct macro_source *m, struct slice name)
 	return value != NULL ? value : envelope_macro(m, name);
 }
 
-/* Macros for the command of a stage: those it negotiated, else the usual ones. 0 or -1. */
+/* Macros for the command of a stage: those it negotiated, else the usual ones. As Postfix does it,
+ * ahead of every command, and a packet without macros where there are none. 0 or -1. */
 static int
 send_macros(const struct smtp_session *s, enum stage stage, const struct smtp_recipient *to)
 {
 	struct milter_client *client = &s->filter->client;
 	struct macro_source source = { s, to, s->c->scratch };
-	const char *list = client->macros[stage] != NULL ? client->macros[stage]
-							 : stages[stage].names;
+	/* Header fields and pieces of the body go by the list of the end. */
+	enum stage list_stage = stage == AT_HEADER || stage == AT_BODY ? AT_EOM : stage;
+	const char *asked = list_stage < MILTER_STAGES ? client->macros[list_stage] : NULL;
+	const char *list = asked != NULL ? asked : stages[stage].names;
 	const char *names_values[MACROS_MAX * 2 + 1];
 	struct slice rest = slice_str(list), name;
 	size_t count = 0;
 
+	if ((client->steps & stages[stage].no_step) != 0 || (stage == AT_BODY && client->skipping))
+		return 0;
 	while (count < MACROS_MAX * 2 && slice_next(&rest, ' ', &name)) {
 		const char *value = name.len == 0 ? NULL : macro_value(&source, name);
 
@@ -162,7 +184,7 @@ send_macros(const struct smtp_session *s, enum stage stage, const struct smtp_re
 		names_values[count++] = value;
 	}
 	names_values[count] = NULL;
-	return count == 0 ? 0 : milter_macros(client, stages[stage].command, names_values);
+	return milter_macros(client, stages[stage].command, names_values);
 }
 
 /* ---- answers ---- */
@@ -172,6 +194,7 @@ default_reply(enum milter_default action)
 {
 	switch (action) {
 	case MILTER_DEFAULT_ACCEPT:
+	case MILTER_DEFAULT_QUARANTINE:
 		return NULL;
 	case MILTER_DEFAULT_TEMPFAIL:
 		return "451 4.7.1 Service unavailable - try again later";
@@ -192,6 +215,7 @@ lost(struct smtp_session *s)
 	f->in_message = false;
 	f->fallback = default_reply(s->c->server->options.milter_default);
 	f->accepted = f->fallback == NULL;
+	f->quarantine = s->c->server->options.milter_default == MILTER_DEFAULT_QUARANTINE;
 	return f->fallback;
 }
 
@@ -211,6 +235,9 @@ own_reply(struct smtp_filter *f)
 			p += 2;
 		else if (*p == '\r' || *p == '\n')
 			*p = ' ';
+		else if (*p ==
+		    '%') /* libmilter has it doubled; a single one goes, as with Postfix */
+			memmove(p, p + 1, strlen(p));
 	}
 	return f->reply;
 }
@@ -238,9 +265,10 @@ judge(struct smtp_session *s, int answer)
 	case 'r':
 		return "550 5.7.1 Command rejected";
 	case 't':
+	case 'f': /* of an old connection; Postfix does not close it either */
 		return "451 4.7.1 Service unavailable - try again later";
-	case 'f':
-		return "421 4.7.1 Service unavailable - try again later";
+	case '4':
+		return "421 4.7.0 Server closing connection";
 	case 'y':
 		if (own_reply(f) != NULL)
 			return f->reply;
@@ -278,9 +306,7 @@ smtp_filter_open(struct smtp_session *s)
 	s->filter = heap_alloc(1, sizeof(*s->filter));
 	client = &s->filter->client;
 	if (milter_open(client, o->milter, o->milter_timeout_ms) == -1 ||
-	    milter_negotiate(client, 6,
-		MILTER_ADD_HEADERS | MILTER_CHANGE_HEADERS | MILTER_QUARANTINE | MILTER_SET_MACROS,
-		MILTER_V6_STEPS) == -1)
+	    milter_negotiate(client, 6, MILTER_V6_ACTIONS, MILTER_V6_STEPS) == -1)
 		(void)lost(s);
 }
 
@@ -288,14 +314,18 @@ const char *
 smtp_filter_connect(struct smtp_session *s)
 {
 	char ip[IP_TEXT_BYTES];
-	const char *reply;
+	const char *reply, *name = s->client_name;
 
 	if (!listens(s, &reply))
 		return reply;
 	if (send_macros(s, AT_CONNECT, NULL) == -1)
 		return lost(s);
+	/* Who has no name is called by the address, as Sendmail and Postfix do. */
+	if (strcmp(name, "unknown") == 0 && s->client.family != IP_NONE)
+		name = arena_printf(s->c->scratch, "[%s%s]",
+		    s->client.family == IP_V6 ? "IPv6:" : "", ip_print(&s->client, ip));
 	return judge(s,
-	    milter_connect(&s->filter->client, s->client_name,
+	    milter_connect(&s->filter->client, name,
 		s->client.family == IP_NONE ? NULL : ip_print(&s->client, ip)));
 }
 
@@ -348,6 +378,18 @@ smtp_filter_data(struct smtp_session *s)
 	return judge(s, milter_data(&s->filter->client));
 }
 
+const char *
+smtp_filter_unknown(struct smtp_session *s, struct slice line)
+{
+	const char *reply;
+
+	if (!listens(s, &reply))
+		return NULL;
+	if (send_macros(s, AT_UNKNOWN, NULL) == -1)
+		return lost(s);
+	return judge(s, milter_unknown(&s->filter->client, arena_str(s->c->scratch, line)));
+}
+
 void
 smtp_filter_abort(struct smtp_session *s)
 {
@@ -371,88 +413,6 @@ smtp_filter_close(struct smtp_session *s)
 	milter_close(&s->filter->client);
 	free(s->filter);
 	s->filter = NULL;
-}
-
-/* ---- changes to the message ---- */
-
-static void
-insert_field(struct smtp_message *m, struct arena *a, size_t at, const struct milter_edit *e)
-{
-	struct header_list *list = &m->header;
-	struct header_field field;
-	/* Behind the colon as it came, or with the blank that an MTA puts there. */
-	const char *blank = ascii_is_wsp(e->value[0]) ? "" : " ";
-
-	header_list_add(
-	    list, a, slice_str(e->name), slice_str(arena_printf(a, "%s%s", blank, e->value)));
-	if (at >= list->count)
-		return;
-	field = list->fields[list->count - 1];
-	memmove(&list->fields[at + 1], &list->fields[at],
-	    (list->count - 1 - at) * sizeof(list->fields[0]));
-	list->fields[at] = field;
-}
-
-static void
-remove_field(struct smtp_message *m, size_t at)
-{
-	struct header_list *list = &m->header;
-
-	memmove(&list->fields[at], &list->fields[at + 1],
-	    (list->count - 1 - at) * sizeof(list->fields[0]));
-	list->count--;
-}
-
-/* own Received: the field the filter was not shown, and may not count. */
-static void
-change_field(struct smtp_message *m, struct arena *a, const char *own, const struct milter_edit *e)
-{
-	uint32_t left = e->index == 0 ? 1 : e->index;
-
-	for (size_t i = 0; i < m->header.count; i++) {
-		const struct header_field *f = &m->header.fields[i];
-
-		if (f->value.p == own || !slice_equal_nocase(f->name, slice_str(e->name)) ||
-		    --left > 0)
-			continue;
-		remove_field(m, i);
-		if (e->value[0] != '\0')
-			insert_field(m, a, i, e);
-		return;
-	}
-	if (e->value[0] != '\0') /* as Postfix: changing what is not there adds it */
-		insert_field(m, a, m->header.count, e);
-}
-
-static void
-apply_edits(struct smtp_session *s, struct smtp_message *m)
-{
-	const struct milter_client *client = &s->filter->client;
-	const char *own = m->header.fields[0].value.p;
-
-	for (size_t i = 0; i < client->edit_count; i++) {
-		const struct milter_edit *e = &client->edits[i];
-
-		switch (e->kind) {
-		case MILTER_EDIT_ADD:
-			insert_field(m, s->mail, m->header.count, e);
-			break;
-		case MILTER_EDIT_INSERT: /* 0: above our own Received, 1: below it */
-			insert_field(m, s->mail, e->index, e);
-			break;
-		case MILTER_EDIT_CHANGE:
-			change_field(m, s->mail, own, e);
-			break;
-		case MILTER_EDIT_QUARANTINE:
-			m->quarantine = arena_printf(s->mail, "%s", e->value);
-			log_line(s->c, "%s: milter: quarantine: %s", s->queue_id,
-			    arena_printable(s->mail, slice_str(e->value), 200));
-			break;
-		case MILTER_EDIT_OTHER: /* not negotiated */
-			log_line(s->c, "milter: '%c' was not agreed on", e->kind_byte);
-			break;
-		}
-	}
 }
 
 /* ---- the message ---- */
@@ -487,8 +447,11 @@ send_header_ends(struct smtp_session *s, struct smtp_message *m, size_t own, con
 		const struct header_field *f = &m->header.fields[i];
 		const char *name = arena_str(s->mail, f->name);
 
-		if (ends(s, milter_header(client, name, value_for_filter(s->mail, f->value)),
-			reply_r))
+		int answer = send_macros(s, AT_HEADER, NULL) == -1
+		    ? -1
+		    : milter_header(client, name, value_for_filter(s->mail, f->value));
+
+		if (ends(s, answer, reply_r))
 			return true;
 	}
 	return ends(s, send_macros(s, AT_EOH, NULL) == -1 ? -1 : milter_eoh(client), reply_r);
@@ -502,7 +465,11 @@ send_body_ends(struct smtp_session *s, struct smtp_message *m, const char **repl
 	while (rest.len > 0) {
 		struct slice chunk = slice_sub(rest, 0, BODY_CHUNK_BYTES);
 
-		if (ends(s, milter_body(&s->filter->client, chunk.p, chunk.len), reply_r))
+		int answer = send_macros(s, AT_BODY, NULL) == -1
+		    ? -1
+		    : milter_body(&s->filter->client, chunk.p, chunk.len);
+
+		if (ends(s, answer, reply_r))
 			return true;
 		rest = slice_from(rest, chunk.len);
 	}
@@ -519,7 +486,7 @@ end_message(struct smtp_session *s, struct smtp_message *m)
 	if (answer != -1)
 		s->filter->in_message = false;
 	if (reply == NULL && (answer == 'c' || answer == 'a'))
-		apply_edits(s, m);
+		smtp_apply_edits(s, m, &s->filter->client);
 	return reply;
 }
 
@@ -532,5 +499,7 @@ smtp_filter_message(struct smtp_session *s, struct smtp_message *m, size_t own)
 	    !send_body_ends(s, m, &reply))
 		reply = end_message(s, m);
 	m->discard = s->filter != NULL && s->filter->discard;
+	if (s->filter != NULL && s->filter->quarantine)
+		m->quarantine = "the filter is gone";
 	return reply;
 }

@@ -31,6 +31,7 @@ VARIANTS = {
     "small": ["--message-size", "600"],
     "slow": ["--timeout", "700"],  # a time-out that can be waited for
     "xclient": ["--xclient", "127.0.0.0/8"],
+    "filter": ["--milter", None],  # the one of scripted_filter.py
 }
 
 
@@ -71,8 +72,8 @@ class _Mailboxes:
 class PostboxServer(_Mailboxes):
     name, families = "postbox", ("smtp", "pop3", "imap")
 
-    def __init__(self, folder):
-        self.folder, self.box = folder, None
+    def __init__(self, folder, milter):
+        self.folder, self.milter, self.box = folder, milter, None
 
     def can(self, _variants):
         return True
@@ -80,7 +81,8 @@ class PostboxServer(_Mailboxes):
     def reset(self, variants):
         """Another process each time."""
         self.stop()
-        more = [option for variant in sorted(variants) for option in VARIANTS[variant]]
+        options = [option for variant in sorted(variants) for option in VARIANTS[variant]]
+        more = [option or self.milter.for_postbox for option in options]
         for user, password in USERS.items():
             more += ["--user", f"{user}:{password}"]
         self.box = Postbox(self.folder, host=HOST, domain=DOMAIN, users=(), xclient=(), more=more)
@@ -156,6 +158,7 @@ SERVICES = {
     ("smtp", frozenset(["small"])): {"message_size_limit": "600", **TLS_ONLY},
     ("smtp", frozenset(["slow"])): {"smtpd_timeout": "1s", **TLS_ONLY},
     ("smtp", frozenset(["xclient"])): {"smtpd_authorized_xclient_hosts": "127.0.0.0/8", **TLS_ONLY},
+    ("smtp", frozenset(["filter"])): {"smtpd_milters": None, **TLS_ONLY},
     ("smtps", frozenset()): {"smtpd_tls_wrappermode": "yes"},
     ("submission", frozenset()): {"smtpd_tls_security_level": "encrypt"},
 }
@@ -166,7 +169,7 @@ class PostfixServer:
 
     name, families = "Postfix", ("smtp",)
 
-    def __init__(self, folder, dovecot_server, certificate_files):
+    def __init__(self, folder, dovecot_server, certificate_files, milter):
         dovecot = dovecot_server.dovecot
         self.mailboxes = dovecot_server
         users = " ".join(f"{{{user}@{DOMAIN}={user}/}}" for user in USERS)
@@ -178,12 +181,15 @@ class PostfixServer:
             "smtpd_relay_restrictions": "permit_sasl_authenticated, reject_unauth_destination",
             "virtual_mailbox_maps": f"inline:{{{users}}}", "virtual_mailbox_base": dovecot.mail_folder,
             "virtual_uid_maps": f"static:{dovecot.uid}", "virtual_gid_maps": f"static:{dovecot.gid}",
-            "virtual_minimum_uid": "1", "smtpd_authorized_xclient_hosts": "", "smtpd_forbid_bare_newline": "reject",
+            "virtual_minimum_uid": "1", "milter_default_action": "tempfail", "smtpd_authorized_xclient_hosts": "", "smtpd_forbid_bare_newline": "reject",
             "smtpd_forbid_bare_newline_exclusions": "", "smtpd_hard_error_limit": "20",
             "smtpd_junk_command_limit": "1000", "recipient_delimiter": "+", "smtpd_milters": "",
             "smtpd_discard_ehlo_keywords": "chunking", "smtpd_forbid_unauth_pipelining": "no",
         }
-        services = {self._service(*key): options for key, options in SERVICES.items()}
+        services = {
+            self._service(*key): {name: value or milter.for_postfix for name, value in options.items()}
+            for key, options in SERVICES.items()
+        }
         self.postfix = Postfix(folder, "", main=main, services=services)
         self.postfix.start()
 
@@ -226,8 +232,8 @@ class PostfixServer:
         self.postfix.stop()
 
 
-def real_servers(folder):
+def real_servers(folder, milter):
     """Postfix and Dovecot, running."""
     files = certificate(folder)
     dovecot = DovecotServer(folder, files)
-    return [PostfixServer(folder, dovecot, files), dovecot]
+    return [PostfixServer(folder, dovecot, files, milter), dovecot]

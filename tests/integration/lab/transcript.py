@@ -27,6 +27,7 @@ A connection is opened where its first line stands.
     [mailbox bob/INBOX: 2]      so many messages there; behind it, of the newest one,
     | pattern           a line of it is so
     ! pattern           no line of it is so
+    [fields A B C]      fields of these names stand in this order; others may stand between
 """
 
 import re
@@ -243,7 +244,7 @@ class Player:
 
     def _expect(self, line, good, came):
         if not good:
-            raise Differs(line, line.text, came)
+            raise Differs(line, line.text or line.kind, came)
         self.checks += 1
 
     def _directive(self, line):
@@ -255,6 +256,8 @@ class Player:
             self.box = mail[-1].decode("latin-1").split("\r\n") if mail else []
         elif mail:
             self.letter, self.reader = [], mail.group(1)
+        elif line.kind.startswith("[fields "):
+            self._fields(line)
         elif line.kind == "[TLS handshake]":
             try:
                 self._connection(line).handshake()
@@ -269,6 +272,15 @@ class Player:
             self._connection(line).close()
         else:
             raise BadTranscript(f"{self.transcript.path}:{line.number}: {line.kind}")
+
+    def _fields(self, line):
+        want = line.kind[:-1].split()[1:]
+        head = self.box[: self.box.index("")] if "" in self.box else self.box
+        found = [text.partition(":")[0] for text in head if text[:1] not in (" ", "\t")]
+        found = [name for name in found if name in want]
+        if found != want:
+            raise Differs(line, " ".join(want), " ".join(found))
+        self.checks += 1
 
     def _post(self):
         self.server.put(self.reader, "".join(text + "\r\n" for text in self.letter).encode("latin-1"))
