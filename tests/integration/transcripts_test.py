@@ -21,6 +21,14 @@ from lab.scripted_filter import Filter  # noqa: E402
 from lab.process import LabError, remove_folder, temporary_folder  # noqa: E402
 from lab.transcript import Differs, Player, read  # noqa: E402
 
+# What must be said somewhere, and what SMTP must answer.
+VERBS = {
+    "smtp": "HELO EHLO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY QUIT XCLIENT",
+    "pop3": "USER PASS STAT LIST RETR DELE RSET NOOP TOP UIDL QUIT CAPA STLS",
+    "imap": "CAPABILITY LOGIN AUTHENTICATE STARTTLS SELECT EXAMINE CREATE DELETE RENAME LIST STATUS APPEND FETCH STORE "
+            "SEARCH COPY MOVE UID EXPUNGE IDLE NOOP CLOSE LOGOUT",
+}
+CODES = "220 235 250 334 354 421 450 451 500 501 502 503 504 530 535 550 552 554"
 FOLDER = os.path.normpath(os.path.join(HERE, "..", "harness", "transcripts"))
 
 
@@ -51,19 +59,38 @@ class Tally:
         print(f"     {os.path.relpath(transcript.path, FOLDER)} not on {server.name}: {transcript.because}")
 
 
+def unsaid(transcripts):
+    """Which of those no transcript has."""
+    words = {family: set() for family in VERBS}
+    codes = set()
+    for transcript in transcripts:
+        for line in transcript.body:
+            protocol = transcript.protocols[line.name]
+            family = "smtp" if protocol in ("smtp", "smtps", "submission") else protocol[:4]
+            if line.kind in ("C:", "R:"):
+                words[family].update(word.upper() for word in line.text.replace("\\r\\n", " ").split()[:4])
+            elif line.kind.startswith("S") and family == "smtp":
+                codes.add(line.text[:3])
+    return [f"{family} {verb}" for family, verbs in VERBS.items() for verb in verbs.split() if verb not in words[family]] \
+        + [code for code in CODES.split() if code not in codes]
+
+
 def play_all(wanted, all_servers):
     tally = Tally()
-    for path in sorted(glob.glob(os.path.join(FOLDER, "*", "*.txt"))):
-        if wanted and not any(part in path for part in wanted):
+    transcripts = [read(path) for path in sorted(glob.glob(os.path.join(FOLDER, "*", "*.txt")))]
+    missing = unsaid(transcripts)
+    tally.failed += bool(missing)
+    print(f"FAIL no transcript has {', '.join(missing)}" if missing else "ok   every command and reply has a transcript")
+    for transcript in transcripts:
+        if wanted and not any(part in transcript.path for part in wanted):
             continue
-        transcript = read(path)
         for server in all_servers:
             if transcript.family not in server.families:
                 continue
             if transcript.only and transcript.only != server.name:
                 tally.leave_out(transcript, server)
             elif not server.can(transcript.variants):
-                raise LabError(f"{path}: {server.name} has no such shape: {' '.join(transcript.variants)}")
+                raise LabError(f"{transcript.path}: {server.name} has no such shape: {' '.join(transcript.variants)}")
             else:
                 tally.play(transcript, server)
     return tally
