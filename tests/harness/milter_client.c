@@ -231,6 +231,31 @@ receive(struct milter_client *c, void *bytes, size_t len, uint64_t deadline)
 	return 0;
 }
 
+size_t
+milter_receive_all(struct milter_client *c, void *bytes, size_t max)
+{
+	uint64_t deadline = now_ms() + c->timeout_ms;
+	size_t len = 0;
+
+	while (len < max) {
+		ssize_t n;
+
+		if (wait_for(c, POLLIN, deadline) != 0)
+			return MILTER_NO_END;
+		n = recv(c->fd, (char *)bytes + len, max - len, 0);
+		/* A peer that closes with our bytes unread resets the connection. */
+		if (n == 0 || (n < 0 && errno == ECONNRESET))
+			return len;
+		if (n < 0) {
+			(void)fail(c, "recv: %s", strerror(errno));
+			return MILTER_NO_END;
+		}
+		len += (size_t)n;
+	}
+	(void)fail(c, "more than %zu bytes", max);
+	return MILTER_NO_END;
+}
+
 /* One packet: command, and data with a NUL behind; the caller frees *data_r. */
 static int
 receive_packet(struct milter_client *c, char *command, char **data_r, size_t *len_r)

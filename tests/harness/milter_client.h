@@ -144,6 +144,10 @@ int milter_send(struct milter_client *c, char command, const void *data, size_t 
 /* Bytes without a packet around them. 0 or -1. */
 int milter_send_raw(struct milter_client *c, const void *bytes, size_t len);
 
+/* All bytes up to the end of the connection, at most max; MILTER_NO_END: it does not come. */
+#define MILTER_NO_END ((size_t)-1)
+size_t milter_receive_all(struct milter_client *c, void *bytes, size_t max);
+
 /* The edit of that kind and name number n (from 0), or NULL. name NULL: any. */
 const struct milter_edit *milter_find_edit(
     const struct milter_client *c, enum milter_edit_kind kind, const char *name, size_t n);
