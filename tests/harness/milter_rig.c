@@ -92,93 +92,83 @@ front_name(void)
 void
 rig_write_conf(const struct rig *g, const char *more)
 {
+	uint16_t port = g->stage->forwarder_port;
+
 	write_file(g->conf,
-	    "socket = \"%s\"
-front = %s
-log_target = stderr
-hostname = \"mx.example.net\"
-"
-	    "dns_mode = forward
-dns_forwarders = {
-		\"127.0.0.1@%u\" }
-		    % s %
-		    s ",
-		    g->address,
-		    front_name(), g->stage->dns_port,
-		    strstr(more, "report_store") == NULL ? "report_store = \"\"
-							   " : "
-							   ", more);
+	    "socket = \"%s\"\nfront = %s\nlog_target = stderr\nhostname = \"mx.example.net\"\n"
+	    "dns_mode = forward\ndns_forwarders = { \"127.0.0.1@%u\" }\n%s%s",
+	    g->address, front_name(), port != 0 ? port : g->stage->dns_port,
+	    strstr(more, "report_store") == NULL ? "report_store = \"\"\n" : "", more);
 }
 
 static void
 launch(struct rig *g)
 {
-		const char *const argv[] = { g->stage->assayd, "-c", g->conf, NULL };
-		char log[128];
+	const char *const argv[] = { g->stage->assayd, "-c", g->conf, NULL };
+	char log[128];
 
-		(void)snprintf(log, sizeof(log), "%s/assayd.log", g->stage->folder);
-		child_start(&g->assayd, argv, log);
-		g->stage->running = g->assayd.pid;
+	(void)snprintf(log, sizeof(log), "%s/assayd.log", g->stage->folder);
+	child_start(&g->assayd, argv, log);
+	g->stage->running = g->assayd.pid;
 }
 
 void
 rig_start(struct rig *g, size_t nth)
 {
-		launch(g);
-		if (!child_logged(&g->assayd, " serving on ", nth, WAIT_MS)) {
-			child_show_log(&g->assayd);
-			fail_msg("assayd does not start");
-		}
+	launch(g);
+	if (!child_logged(&g->assayd, " serving on ", nth, WAIT_MS)) {
+		child_show_log(&g->assayd);
+		fail_msg("assayd does not start");
+	}
 }
 
 void
 rig_open(struct rig *g, void **state, bool inet, const char *more)
 {
-		struct stage *s = *state;
-		char log[128];
+	struct stage *s = *state;
+	char log[128];
 
-		memset(g, 0, sizeof(*g));
-		g->stage = s;
-		(void)snprintf(log, sizeof(log), "%s/assayd.log", s->folder);
-		(void)unlink(log);
-		(void)snprintf(g->conf, sizeof(g->conf), "%s/assay.conf", s->folder);
-		if (inet)
-			(void)snprintf(
-			    g->address, sizeof(g->address), "inet:%u@127.0.0.1", free_port());
-		else
-			(void)snprintf(g->address, sizeof(g->address), "unix:%s/sock", s->folder);
-		rig_write_conf(g, more);
-		rig_start(g, 1);
+	memset(g, 0, sizeof(*g));
+	g->stage = s;
+	(void)snprintf(log, sizeof(log), "%s/assayd.log", s->folder);
+	(void)unlink(log);
+	(void)snprintf(g->conf, sizeof(g->conf), "%s/assay.conf", s->folder);
+	if (inet)
+		(void)snprintf(g->address, sizeof(g->address), "inet:%u@127.0.0.1", free_port());
+	else
+		(void)snprintf(g->address, sizeof(g->address), "unix:%s/sock", s->folder);
+	rig_write_conf(g, more);
+	rig_start(g, 1);
 }
 
 /* Asks it to stop; it must end well: a sanitizer's complaint is an exit status of its own. */
 void
 rig_close(struct rig *g)
 {
-		int status;
+	int status;
 
-		assert_int_equal(kill(g->assayd.pid, SIGTERM), 0);
-		status = child_wait(&g->assayd, WAIT_MS);
-		if (status != 0) {
-			child_show_log(&g->assayd);
-			child_kill(&g->assayd);
-			fail_msg("assayd ended with %d", status);
-		}
-		g->stage->running = 0;
+	assert_int_equal(kill(g->assayd.pid, SIGTERM), 0);
+	status = child_wait(&g->assayd, WAIT_MS);
+	if (status != 0) {
+		child_show_log(&g->assayd);
+		child_kill(&g->assayd);
+		fail_msg("assayd ended with %d", status);
+	}
+	g->stage->running = 0;
 }
 
 int
 rig_teardown(void **state)
 {
-		struct stage *s = *state;
-		struct child left = { .pid = s->running };
-		char path[128];
+	struct stage *s = *state;
+	struct child left = { .pid = s->running };
+	char path[128];
 
-		child_kill(&left);
-		s->running = 0;
-		(void)snprintf(path, sizeof(path), "%s/sock", s->folder);
-		(void)unlink(path);
-		return 0;
+	child_kill(&left);
+	s->running = 0;
+	(void)snprintf(path, sizeof(path), "%s/sock", s->folder);
+	(void)unlink(path);
+	return 0;
 }
 
 /* ---- the client ---- */
@@ -186,122 +176,121 @@ rig_teardown(void **state)
 void
 open_client(struct milter_client *c, const struct rig *g, uint32_t version, const char *ip)
 {
-		bool old = version < 6;
+	bool old = version < 6;
 
-		must(c, milter_open(c, g->address, WAIT_MS));
-		must(c,
-		    milter_negotiate(c, version, old ? MILTER_V2_ACTIONS : MILTER_V6_ACTIONS,
-			old ? MILTER_V2_STEPS : MILTER_V6_STEPS));
-		must(c, milter_connect(c, "client.example", ip));
-		must(c, milter_helo(c, "client.example"));
+	must(c, milter_open(c, g->address, WAIT_MS));
+	must(c,
+	    milter_negotiate(c, version, old ? MILTER_V2_ACTIONS : MILTER_V6_ACTIONS,
+		old ? MILTER_V2_STEPS : MILTER_V6_STEPS));
+	must(c, milter_connect(c, "client.example", ip));
+	must(c, milter_helo(c, "client.example"));
 }
 
 void
 send_envelope_and_header(struct milter_client *c, const char *from, const char *const *fields)
 {
-		must(c, milter_mail(c, from));
-		must(c, milter_rcpt(c, "<to@here.example>"));
-		must(c, milter_data(c));
-		for (; *fields != NULL; fields += 2)
-			must(c, milter_header(c, fields[0], fields[1]));
-		must(c, milter_eoh(c));
+	must(c, milter_mail(c, from));
+	must(c, milter_rcpt(c, "<to@here.example>"));
+	must(c, milter_data(c));
+	for (; *fields != NULL; fields += 2)
+		must(c, milter_header(c, fields[0], fields[1]));
+	must(c, milter_eoh(c));
 }
 
 int
 finish_message(struct milter_client *c, const char *queue_id)
 {
-		const char *const macros[] = { "i", queue_id, NULL };
+	const char *const macros[] = { "i", queue_id, NULL };
 
-		must(c, milter_body(c, "Hello.\r\n", 8));
-		must(c, milter_macros(c, 'E', macros));
-		return milter_eom(c);
+	must(c, milter_body(c, "Hello.\r\n", 8));
+	must(c, milter_macros(c, 'E', macros));
+	return milter_eom(c);
 }
 
 int
 send_message(struct milter_client *c, const char *from, const char *author)
 {
-		const char *const fields[] = { "From", author, NULL };
+	const char *const fields[] = { "From", author, NULL };
 
-		send_envelope_and_header(c, from, fields);
-		return finish_message(c, "4QUEUE");
+	send_envelope_and_header(c, from, fields);
+	return finish_message(c, "4QUEUE");
 }
 
 void
 expect_good(struct milter_client *c)
 {
-		int answer = send_message(c, "<a@reject.example>", " a@reject.example");
-		const struct milter_edit *e;
+	int answer = send_message(c, "<a@reject.example>", " a@reject.example");
+	const struct milter_edit *e;
 
-		if (answer != 'c')
-			fail_msg("genuine mail: answer %d, %s %s", answer, c->reply, c->error);
-		e = milter_find_edit(c, MILTER_EDIT_INSERT, "Authentication-Results", 0);
-		assert_non_null(e);
-		assert_int_equal(e->index, 0); /* RFC 8601 4: above our own Received */
-		assert_non_null(strstr(e->value, "mx.example.net"));
-		assert_non_null(strstr(e->value, "dmarc=pass"));
+	if (answer != 'c')
+		fail_msg("genuine mail: answer %d, %s %s", answer, c->reply, c->error);
+	e = milter_find_edit(c, MILTER_EDIT_INSERT, "Authentication-Results", 0);
+	assert_non_null(e);
+	assert_int_equal(e->index, 0); /* RFC 8601 4: above our own Received */
+	assert_non_null(strstr(e->value, "mx.example.net"));
+	assert_non_null(strstr(e->value, "dmarc=pass"));
 }
 
 void
 expect_forgery_refused(struct milter_client *c)
 {
-		int answer = send_message(c, "<x@evil.example>", " a@reject.example");
+	int answer = send_message(c, "<x@evil.example>", " a@reject.example");
 
-		if (answer != 'y' || strncmp(c->reply, "550 5.7.26 ", 11) != 0)
-			fail_msg("forgery: answer %d, %s %s", answer, c->reply, c->error);
-		assert_int_equal(c->edit_count, 0);
+	if (answer != 'y' || strncmp(c->reply, "550 5.7.26 ", 11) != 0)
+		fail_msg("forgery: answer %d, %s %s", answer, c->reply, c->error);
+	assert_int_equal(c->edit_count, 0);
 }
 
 /* One good message over a connection of its own: the daemon is alive and well. */
 void
 expect_alive(const struct rig *g)
 {
-		struct milter_client c;
+	struct milter_client c;
 
-		open_client(&c, g, 6, "192.0.2.1");
-		expect_good(&c);
-		must(&c, milter_quit(&c));
-		milter_close(&c);
+	open_client(&c, g, 6, "192.0.2.1");
+	expect_good(&c);
+	must(&c, milter_quit(&c));
+	milter_close(&c);
 }
 
 static int
 run_on_fronts(struct CMUnitTest *tests, size_t count)
 {
-		static const char *const fronts[] = { "libmilter", "native" };
-		int failed = 0;
+	static const char *const fronts[] = { "libmilter", "native" };
+	int failed = 0;
 
-		if (getenv(FRONT_VARIABLE) != NULL)
-			return _cmocka_run_group_tests(front_name(), tests, count, NULL, NULL);
-		for (size_t i = 0; i < sizeof(fronts) / sizeof(fronts[0]); i++) {
-			if (setenv(FRONT_VARIABLE, fronts[i], 1) != 0)
-				return 1;
-			(void)printf("front %s\n", fronts[i]);
-			failed += _cmocka_run_group_tests(fronts[i], tests, count, NULL, NULL);
-		}
-		return failed;
+	if (getenv(FRONT_VARIABLE) != NULL)
+		return _cmocka_run_group_tests(front_name(), tests, count, NULL, NULL);
+	for (size_t i = 0; i < sizeof(fronts) / sizeof(fronts[0]); i++) {
+		if (setenv(FRONT_VARIABLE, fronts[i], 1) != 0)
+			return 1;
+		(void)printf("front %s\n", fronts[i]);
+		failed += _cmocka_run_group_tests(fronts[i], tests, count, NULL, NULL);
+	}
+	return failed;
 }
 
 int
 stage_run(struct CMUnitTest *tests, size_t count)
 {
-		const char *build = getenv("ASSAY_BUILD");
-		struct stage s = { 0 };
-		int failed;
+	const char *build = getenv("ASSAY_BUILD");
+	struct stage s = { 0 };
+	int failed;
 
-		if (access(NSD, X_OK) != 0) {
-			(void)printf("skipped: %s is not installed\n", NSD);
-			return SKIPPED;
-		}
-		(void)snprintf(s.folder, sizeof(s.folder), "/tmp/assay-milter.XXXXXX");
-		(void)snprintf(
-		    s.assayd, sizeof(s.assayd), "%s/assayd", build != NULL ? build : ".");
-		if (mkdtemp(s.folder) == NULL || !start_nsd(&s)) {
-			child_show_log(&s.nsd);
-			close_stage(&s);
-			return 1;
-		}
-		for (size_t i = 0; i < count; i++)
-			tests[i].initial_state = &s;
-		failed = run_on_fronts(tests, count);
+	if (access(NSD, X_OK) != 0) {
+		(void)printf("skipped: %s is not installed\n", NSD);
+		return SKIPPED;
+	}
+	(void)snprintf(s.folder, sizeof(s.folder), "/tmp/assay-milter.XXXXXX");
+	(void)snprintf(s.assayd, sizeof(s.assayd), "%s/assayd", build != NULL ? build : ".");
+	if (mkdtemp(s.folder) == NULL || !start_nsd(&s)) {
+		child_show_log(&s.nsd);
 		close_stage(&s);
-		return failed;
+		return 1;
+	}
+	for (size_t i = 0; i < count; i++)
+		tests[i].initial_state = &s;
+	failed = run_on_fronts(tests, count);
+	close_stage(&s);
+	return failed;
 }

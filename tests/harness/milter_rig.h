@@ -20,6 +20,7 @@ struct stage {
 	char folder[64];
 	char assayd[512];
 	uint16_t dns_port;
+	uint16_t forwarder_port; /* that assayd asks instead; 0: none */
 	struct child nsd;
 	pid_t running; /* assayd of the test under way, killed should that fail */
 };
