@@ -97,8 +97,8 @@ rig_write_conf(const struct rig *g, const char *more)
 	write_file(g->conf,
 	    "socket = \"%s\"\nfront = %s\nlog_target = stderr\nhostname = \"mx.example.net\"\n"
 	    "dns_mode = forward\ndns_forwarders = { \"127.0.0.1@%u\" }\n%s%s",
-	    g->address, front_name(), port != 0 ? port : g->stage->dns_port,
-	    strstr(more, "report_store") == NULL ? "report_store = \"\"\n" : "", more);
+	    g->address, front_name(), port != 0 ? port : g->stage->dns_port, more,
+	    strstr(more, "report_store") == NULL ? "report_store = \"\"\n" : "");
 }
 
 static void

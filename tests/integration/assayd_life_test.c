@@ -147,23 +147,13 @@ test_stop_waits_for_dns(void **state)
 	int silent = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct milter_client c;
 	struct rig g;
-	char more[256];
 
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(bind(silent, (const struct sockaddr *)&sin, sizeof(sin)), 0);
 	assert_int_equal(getsockname(silent, (struct sockaddr *)&sin, &len), 0);
-	(void)snprintf(more, sizeof(more),
-	    "dns_forwarders = { \"127.0.0.1@%u\" }\n"
-	    "dns_timeout = 1s\ndns_budget = 2s\n",
-	    ntohs(sin.sin_port));
-	rig_open(&g, state, false, "");
-	/* The forwarder is named once in a file: write it anew. */
-	rig_close(&g);
-	write_file(g.conf,
-	    "socket = \"%s\"\nfront = %s\nlog_target = stderr\nhostname = \"mx.example.net\"\n"
-	    "dns_mode = forward\n%s",
-	    g.address, front_name(), more);
-	rig_start(&g, 2);
+	((struct stage *)*state)->forwarder_port = ntohs(sin.sin_port);
+	rig_open(&g, state, false, "dns_timeout = 1s\ndns_budget = 2s\n");
+	((struct stage *)*state)->forwarder_port = 0;
 	open_client(&c, &g, 6, "192.0.2.1");
 	send_envelope_and_header(&c, "<a@reject.example>", fields);
 	must(&c, milter_send_eom(&c));
