@@ -168,41 +168,64 @@ hold_line(struct sig_canon_body *b, const char *at)
 	b->held_wsp = false; /* RFC 6376 3.4.4: WSP at the end of a line is ignored */
 }
 
+/* ---- what can't go on as it is ---- */
+
+/* Sixteen bytes at a time, in whatever registers the machine has. */
+typedef unsigned char block __attribute__((vector_size(16)));
+#define ALL(c)                                                                                     \
+	{                                                                                          \
+		c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c                                     \
+	}
+
+static const block all_tab = ALL('\t'), all_sp = ALL(' '), all_cr = ALL('\r'), all_lf = ALL('\n');
+
 /*
- * Where the next TAB and the next pair of SP are in a piece of line. Each is looked for once and
- * kept until it is passed, so that a line is searched once however many there are.
+ * The first byte from p on that is TAB, or SP with SP or CR behind it, or LF with CR behind it. All
+ * else both forms keep as it is, but for blanks at the end of a piece. With less than a block left
+ * it says where that begins: it may be wrong there, to the safe side.
  */
-struct blanks {
-	const char *end, *tab, *pair;
-};
-
 static const char *
-next_tab(const char *p, const char *end)
+next_odd(const char *p, const char *end)
 {
-	const char *hit = memchr(p, '\t', (size_t)(end - p));
+	block here, next, odd;
+	uint64_t halves[2];
 
-	return hit == NULL ? end : hit;
+	for (; end - p > (ptrdiff_t)sizeof(block); p += sizeof(block)) {
+		memcpy(&here, p, sizeof(here));
+		memcpy(&next, p + 1, sizeof(next));
+		odd = (block)(here == all_tab) |
+		    ((block)(here == all_sp) & (block)((next == all_sp) | (next == all_cr))) |
+		    ((block)(here == all_lf) & (block)(next == all_cr));
+		memcpy(halves, &odd, sizeof(halves));
+		if ((halves[0] | halves[1]) == 0)
+			continue;
+		for (size_t i = 0;; i++)
+			if (odd[i] != 0)
+				return p + i;
+	}
+	return p;
 }
 
+/* The same to the very end, which it gives where there is none. */
 static const char *
-next_pair(const char *p, const char *end)
+next_blank(const char *p, const char *end)
 {
-	const char *hit = memmem(p, (size_t)(end - p), "  ", 2);
-
-	return hit == NULL ? end : hit;
+	for (p = next_odd(p, end); p < end; p++)
+		if (*p == '\t' || (*p == ' ' && p + 1 < end && p[1] == ' '))
+			break;
+	return p;
 }
 
-/* p is no WSP. The end of the longest stretch from p that relaxed leaves as it is. */
+/* p is no WSP. The end of the longest stretch from p that relaxed leaves as it is; *blank is what
+ * next_blank() said last: a line is searched once however many there are. */
 static const char *
-clean_until(struct blanks *k, const char *p)
+clean_until(const char **blank, const char *p, const char *end)
 {
 	const char *until;
 
-	if (k->tab < p)
-		k->tab = next_tab(p, k->end);
-	if (k->pair < p)
-		k->pair = next_pair(p, k->end);
-	until = k->tab < k->pair ? k->tab : k->pair;
+	if (*blank < p)
+		*blank = next_blank(p, end);
+	until = *blank;
 	while (until > p && ascii_is_wsp(until[-1]))
 		until--;
 	return until;
@@ -212,7 +235,7 @@ clean_until(struct blanks *k, const char *p)
 static void
 relaxed_text(struct sig_canon_body *b, const char *p, const char *end)
 {
-	struct blanks k = { end, next_tab(p, end), next_pair(p, end) };
+	const char *blank = next_blank(p, end);
 
 	while (p < end) {
 		const char *start = p;
@@ -225,7 +248,7 @@ relaxed_text(struct sig_canon_body *b, const char *p, const char *end)
 			b->held_wsp = true;
 			continue;
 		}
-		p = clean_until(&k, p);
+		p = clean_until(&blank, p, end);
 		emit_held(b);
 		emit(b, start, (size_t)(p - start));
 	}
@@ -268,6 +291,29 @@ settle_cr(struct sig_canon_body *b, struct slice *chunk)
 	}
 }
 
+/*
+ * Lines from the start of one that are the same in the canonical form: handed on in one piece but
+ * for the last line end, which is held. Returns where the first line begins that is not, or may not
+ * be.
+ */
+static const char *
+clean_lines(struct sig_canon_body *b, const char *line, const char *end)
+{
+	const char *p = line;
+
+	if (b->held_wsp || line == end || *line == '\r')
+		return line;
+	for (p = next_odd(line, end); p - line >= 2; p--)
+		if (p[-1] == '\n' && p[-2] == '\r')
+			break;
+	if (p - line < 2)
+		return line;
+	emit_held(b);
+	emit(b, line, (size_t)(p - 2 - line));
+	hold_line(b, p - 2);
+	return p;
+}
+
 void
 sig_canon_body_update(struct sig_canon_body *b, struct slice chunk)
 {
@@ -279,15 +325,15 @@ sig_canon_body_update(struct sig_canon_body *b, struct slice chunk)
 		flush_all(b);
 		return;
 	}
-	p = line = chunk.p;
 	end = chunk.p + chunk.len;
+	p = line = clean_lines(b, chunk.p, end);
 	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		p = lf + 1;
 		if (lf > line && lf[-1] == '\r') {
 			text(b, line, lf - 1);
 			hold_line(b, lf - 1);
-			line = lf + 1;
+			p = line = clean_lines(b, p, end);
 		}
-		p = lf + 1;
 	}
 	if (end > line && end[-1] == '\r') {
 		b->held_cr = true;
