@@ -102,6 +102,12 @@ arena_alloc(struct arena *a, size_t size)
 	return memset(take(a, size), 0, size);
 }
 
+char *
+arena_bytes(struct arena *a, size_t size)
+{
+	return take(a, size);
+}
+
 void *
 arena_array(struct arena *a, size_t count, size_t size)
 {
@@ -140,20 +146,23 @@ arena_str(struct arena *a, struct slice s)
 	return arena_copy(a, s).p;
 }
 
+/* Printed where it will stay, and once more only when there was no room for it. */
 const char *
 arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
+	size_t room = a->newest->size - a->fill;
 	va_list again;
 	char *p;
 	int n;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(a->newest->data + a->fill, room, fmt, again);
 	va_end(again);
 	if (n < 0)
 		bug("arena_vprintf: format \"%s\"", fmt);
 	p = take(a, (size_t)n + 1);
-	(void)vsnprintf(p, (size_t)n + 1, fmt, ap);
+	if ((size_t)n >= room)
+		(void)vsnprintf(p, (size_t)n + 1, fmt, ap);
 	return p;
 }
 

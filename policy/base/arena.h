@@ -33,6 +33,9 @@ void *arena_alloc(struct arena *a, size_t size) __attribute__((returns_nonnull, 
 /* count objects of size bytes each, zeroed; the product is checked. */
 void *arena_array(struct arena *a, size_t count, size_t size) __attribute__((returns_nonnull));
 
+/* size bytes as they come, for a caller who fills them at once. */
+char *arena_bytes(struct arena *a, size_t size) __attribute__((returns_nonnull, malloc));
+
 /* A copy of the bytes, with a NUL behind that is not counted. */
 struct slice arena_copy(struct arena *a, struct slice s);
 

@@ -3,34 +3,6 @@
 
 #include <string.h>
 
-struct slice
-slice_str(const char *s)
-{
-	return slice_of(s, s == NULL ? 0 : strlen(s));
-}
-
-struct slice
-slice_sub(struct slice s, size_t from, size_t len)
-{
-	if (from >= s.len)
-		return slice_of(NULL, 0);
-	if (len > s.len - from)
-		len = s.len - from;
-	return slice_of(s.p + from, len);
-}
-
-struct slice
-slice_from(struct slice s, size_t from)
-{
-	return slice_sub(s, from, s.len);
-}
-
-bool
-slice_equal(struct slice a, struct slice b)
-{
-	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
-}
-
 bool
 slice_equal_nocase(struct slice a, struct slice b)
 {
@@ -79,14 +51,6 @@ slice_is_ascii(struct slice s)
 		if ((unsigned char)s.p[i] >= 0x80)
 			return false;
 	return true;
-}
-
-size_t
-slice_find(struct slice s, char c)
-{
-	const char *hit = s.len == 0 ? NULL : memchr(s.p, c, s.len);
-
-	return hit == NULL ? SLICE_NONE : (size_t)(hit - s.p);
 }
 
 size_t

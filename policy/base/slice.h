@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct slice {
 	const char *p;
@@ -31,13 +32,33 @@ slice_of(const char *p, size_t len)
 }
 
 /* A slice of a NUL-terminated string, NULL giving the empty slice. */
-struct slice slice_str(const char *s);
+static inline struct slice
+slice_str(const char *s)
+{
+	return slice_of(s, s == NULL ? 0 : strlen(s));
+}
 
 /* Bytes [from, from + len) of s, cut to what is there. */
-struct slice slice_sub(struct slice s, size_t from, size_t len);
-struct slice slice_from(struct slice s, size_t from);
+static inline struct slice
+slice_sub(struct slice s, size_t from, size_t len)
+{
+	if (from >= s.len)
+		return slice_of(NULL, 0);
+	return slice_of(s.p + from, len > s.len - from ? s.len - from : len);
+}
 
-bool slice_equal(struct slice a, struct slice b);
+static inline struct slice
+slice_from(struct slice s, size_t from)
+{
+	return slice_sub(s, from, s.len);
+}
+
+static inline bool
+slice_equal(struct slice a, struct slice b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
 bool slice_equal_nocase(struct slice a, struct slice b);
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_starts_nocase(struct slice s, struct slice prefix);
@@ -50,7 +71,14 @@ int slice_compare_nocase(struct slice a, struct slice b);
 bool slice_is_ascii(struct slice s);
 
 /* Index of the first or last c, or SLICE_NONE. */
-size_t slice_find(struct slice s, char c);
+static inline size_t
+slice_find(struct slice s, char c)
+{
+	const char *hit = s.len == 0 ? NULL : (const char *)memchr(s.p, c, s.len);
+
+	return hit == NULL ? SLICE_NONE : (size_t)(hit - s.p);
+}
+
 size_t slice_find_last(struct slice s, char c);
 
 /* Without leading and trailing SP, HTAB, CR, LF. */

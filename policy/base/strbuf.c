@@ -11,23 +11,27 @@ strbuf_init(struct strbuf *b, struct arena *a, size_t max_bytes)
 	*b = (struct strbuf){ .arena = a, .max_bytes = max_bytes };
 }
 
-/* Make room for n more bytes and the NUL; n is at most max_bytes - len. */
 static void
-grow(struct strbuf *b, size_t n)
+grow(struct strbuf *b, size_t want)
 {
-	size_t want = b->len + n + 1;
 	size_t size = b->size == 0 ? STRBUF_START_BYTES : b->size;
 	char *p;
 
-	if (want <= b->size)
-		return;
 	while (size < want)
 		size *= 2;
-	p = arena_alloc(b->arena, size);
+	p = arena_bytes(b->arena, size);
 	if (b->len > 0)
 		memcpy(p, b->p, b->len);
 	b->p = p;
 	b->size = size;
+}
+
+/* Make room for n more bytes and the NUL; n is at most max_bytes - len. */
+static inline void
+make_room(struct strbuf *b, size_t n)
+{
+	if (b->len + n + 1 > b->size)
+		grow(b, b->len + n + 1);
 }
 
 void
@@ -39,7 +43,7 @@ strbuf_add(struct strbuf *b, struct slice s)
 		n = b->max_bytes - b->len;
 		b->truncated = true;
 	}
-	grow(b, n);
+	make_room(b, n);
 	if (n > 0)
 		memcpy(b->p + b->len, s.p, n);
 	b->len += n;
@@ -49,7 +53,13 @@ strbuf_add(struct strbuf *b, struct slice s)
 void
 strbuf_char(struct strbuf *b, char c)
 {
-	strbuf_add(b, slice_of(&c, 1));
+	if (b->len == b->max_bytes) {
+		b->truncated = true;
+		return;
+	}
+	make_room(b, 1);
+	b->p[b->len++] = c;
+	b->p[b->len] = '\0';
 }
 
 void
@@ -71,7 +81,7 @@ strbuf_printf(struct strbuf *b, const char *fmt, ...)
 struct slice
 strbuf_slice(struct strbuf *b)
 {
-	grow(b, 0);
+	make_room(b, 0);
 	b->p[b->len] = '\0';
 	return slice_of(b->p, b->len);
 }

@@ -5,44 +5,136 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* 0..63, or -1. */
-static int
+#define SPACE 64u /* FWS: skipped */
+#define PAD   65u
+
+/* What each byte is, plus one: a digit's 0..63, or one of the above; 0: nothing of base64. */
+static const uint8_t values[256] = { [' '] = SPACE + 1,
+	['\t'] = SPACE + 1,
+	['\r'] = SPACE + 1,
+	['\n'] = SPACE + 1,
+	['='] = PAD + 1,
+	['A'] = 1,
+	['B'] = 2,
+	['C'] = 3,
+	['D'] = 4,
+	['E'] = 5,
+	['F'] = 6,
+	['G'] = 7,
+	['H'] = 8,
+	['I'] = 9,
+	['J'] = 10,
+	['K'] = 11,
+	['L'] = 12,
+	['M'] = 13,
+	['N'] = 14,
+	['O'] = 15,
+	['P'] = 16,
+	['Q'] = 17,
+	['R'] = 18,
+	['S'] = 19,
+	['T'] = 20,
+	['U'] = 21,
+	['V'] = 22,
+	['W'] = 23,
+	['X'] = 24,
+	['Y'] = 25,
+	['Z'] = 26,
+	['a'] = 27,
+	['b'] = 28,
+	['c'] = 29,
+	['d'] = 30,
+	['e'] = 31,
+	['f'] = 32,
+	['g'] = 33,
+	['h'] = 34,
+	['i'] = 35,
+	['j'] = 36,
+	['k'] = 37,
+	['l'] = 38,
+	['m'] = 39,
+	['n'] = 40,
+	['o'] = 41,
+	['p'] = 42,
+	['q'] = 43,
+	['r'] = 44,
+	['s'] = 45,
+	['t'] = 46,
+	['u'] = 47,
+	['v'] = 48,
+	['w'] = 49,
+	['x'] = 50,
+	['y'] = 51,
+	['z'] = 52,
+	['0'] = 53,
+	['1'] = 54,
+	['2'] = 55,
+	['3'] = 56,
+	['4'] = 57,
+	['5'] = 58,
+	['6'] = 59,
+	['7'] = 60,
+	['8'] = 61,
+	['9'] = 62,
+	['+'] = 63,
+	['/'] = 64 };
+
+static unsigned
 value_of(char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (ascii_is_digit(c))
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == '/' ? 63 : -1;
+	return values[(unsigned char)c] - 1u; /* more than PAD where it is nothing */
+}
+
+/* Whole groups of four, as long as nothing else comes; returns how many bytes of text they were. */
+static size_t
+decode_groups(struct slice text, char *out)
+{
+	const char *p = text.p;
+	size_t at = 0;
+
+	for (; text.len - at >= 4; at += 4) {
+		unsigned a = value_of(p[at]), b = value_of(p[at + 1]);
+		unsigned c = value_of(p[at + 2]), d = value_of(p[at + 3]);
+
+		if ((a | b | c | d) > 63)
+			break;
+		*out++ = (char)(a << 2 | b >> 4);
+		*out++ = (char)((b & 15) << 4 | c >> 2);
+		*out++ = (char)((c & 3) << 6 | d);
+	}
+	return at;
 }
 
 int
 base64_decode(struct arena *a, struct slice text, struct slice *out)
 {
-	char *bytes = arena_alloc(a, text.len / 4 * 3 + 3);
-	size_t len = 0;
+	char *bytes = arena_bytes(a, text.len / 4 * 3 + 3);
+	size_t len = 0, at = 0;
 	unsigned digits = 0, pads = 0;
 	uint32_t group = 0;
 
-	for (size_t i = 0; i < text.len; i++) {
-		char c = text.p[i];
-		int v;
+	while (at < text.len) {
+		unsigned v;
 
-		if (ascii_is_space(c))
+		if (digits % 4 == 0 && pads == 0) {
+			size_t n = decode_groups(slice_from(text, at), bytes + len);
+
+			at += n;
+			len += n / 4 * 3;
+			if (at == text.len)
+				break;
+		}
+		v = value_of(text.p[at++]);
+		if (v == SPACE)
 			continue;
-		if (c == '=') {
+		if (v == PAD) {
 			if (++pads > 2)
 				return -1;
 			continue;
 		}
-		v = value_of(c);
-		if (v < 0 || pads > 0)
+		if (v > PAD || pads > 0)
 			return -1;
-		group = group << 6 | (uint32_t)v;
+		group = group << 6 | v;
 		if (++digits % 4 == 0) {
 			bytes[len++] = (char)(group >> 16 & 0xff);
 			bytes[len++] = (char)(group >> 8 & 0xff);

@@ -5,23 +5,41 @@
 
 #define FIELDS_START 32
 
+static size_t
+count_lines(struct slice value)
+{
+	const char *p = value.p, *end = value.p + value.len;
+	size_t n = 0;
+
+	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		n++;
+		p++;
+	}
+	return n;
+}
+
 /* A copy with every line end (LF, CR LF; a CR alone is kept) as CR LF. */
 static struct slice
 copy_wire(struct arena *a, struct slice value)
 {
-	size_t breaks = 0, len = 0;
+	size_t breaks = value.len == 0 ? 0 : count_lines(value), len = 0, at;
 	char *p;
 
-	for (size_t i = 0; i < value.len; i++)
-		breaks += value.p[i] == '\n';
 	if (breaks == 0)
 		return arena_copy(a, value);
-	p = arena_alloc(a, value.len + breaks + 1);
-	for (size_t i = 0; i < value.len; i++) {
-		if (value.p[i] == '\n' && (i == 0 || value.p[i - 1] != '\r'))
+	p = arena_bytes(a, value.len + breaks + 1);
+	while ((at = slice_find(value, '\n')) != SLICE_NONE) {
+		memcpy(p + len, value.p, at);
+		len += at;
+		if (at == 0 || value.p[at - 1] != '\r')
 			p[len++] = '\r';
-		p[len++] = value.p[i];
+		p[len++] = '\n';
+		value = slice_from(value, at + 1);
 	}
+	if (value.len > 0)
+		memcpy(p + len, value.p, value.len);
+	len += value.len;
+	p[len] = '\0';
 	return slice_of(p, len);
 }
 
@@ -53,11 +71,22 @@ header_name_trim(struct slice name)
 	return name;
 }
 
+/* Nearly every field is another one, told by its first letter. */
+static bool
+is_named(const struct header_field *f, struct slice name)
+{
+	return f->name.len >= name.len && name.len > 0 &&
+	    ascii_lower(f->name.p[0]) == ascii_lower(name.p[0]) &&
+	    slice_equal_nocase(header_name_trim(f->name), name);
+}
+
 const struct header_field *
 header_find(const struct header_list *list, const char *name, size_t from)
 {
+	const struct slice wanted = slice_str(name);
+
 	for (size_t i = from; i < list->count; i++)
-		if (slice_equal_nocase(header_name_trim(list->fields[i].name), slice_str(name)))
+		if (is_named(&list->fields[i], wanted))
 			return &list->fields[i];
 	return NULL;
 }
@@ -65,10 +94,11 @@ header_find(const struct header_list *list, const char *name, size_t from)
 size_t
 header_count(const struct header_list *list, const char *name)
 {
+	const struct slice wanted = slice_str(name);
 	size_t n = 0;
 
 	for (size_t i = 0; i < list->count; i++)
-		n += slice_equal_nocase(header_name_trim(list->fields[i].name), slice_str(name));
+		n += is_named(&list->fields[i], wanted);
 	return n;
 }
 
