@@ -35,7 +35,7 @@ void digest_final(struct digest *d, uint8_t out[SHA256_BYTES]);
 
 enum key_type { KEY_RSA, KEY_ED25519 };
 
-struct public_key; /* MT: immutable */
+struct public_key; /* MT: immutable to those who use it */
 
 /*
  * RSA: DER of SubjectPublicKeyInfo or of a bare RSAPublicKey (RFC 6376 3.6.1 and its erratum); both

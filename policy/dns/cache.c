@@ -32,8 +32,9 @@
 #define ENTRY_EXPECTED_BYTES 512 /* to choose the number of buckets */
 #define ENTRY_BUCKETS_MIN    16
 /* What is decoded from a TXT answer lives as long. It is made later and its size is not known here:
- * a 2048 bit key is this large, and parsed records grow with their text. */
-#define DECODED_BYTES(answer_bytes) (3072 + 2 * (answer_bytes))
+ * a 2048 bit key with what verifies by it is this large, and parsed records grow with their text.
+ */
+#define DECODED_BYTES(answer_bytes) (4608 + 2 * (answer_bytes))
 
 struct entry {
 	struct entry *next_in_bucket;
