@@ -8,11 +8,11 @@ const char *
 apply_lines(struct arena *a, struct slice text)
 {
 	struct strbuf b;
+	struct slice piece;
 
 	strbuf_init(&b, a, text.len);
-	for (size_t i = 0; i < text.len; i++)
-		if (text.p[i] != '\r')
-			strbuf_char(&b, text.p[i]);
+	while (slice_next(&text, '\r', &piece))
+		strbuf_add(&b, piece);
 	return strbuf_slice(&b).p;
 }
 

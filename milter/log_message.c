@@ -5,40 +5,78 @@
 
 #include "policy/base/limits.h"
 
+/* Letters, digits and harmless marks. */
 static bool
 is_bare(char c)
 {
-	return ascii_is_alnum(c) ||
-	    (c != '\0' && strchr("-._@<>/:+,[]~!#$&'*()?^`{|};%", c) != NULL);
+	static const char marks[128] = { ['-'] = 1,
+		['.'] = 1,
+		['_'] = 1,
+		['@'] = 1,
+		['<'] = 1,
+		['>'] = 1,
+		['/'] = 1,
+		[':'] = 1,
+		['+'] = 1,
+		[','] = 1,
+		['['] = 1,
+		[']'] = 1,
+		['~'] = 1,
+		['!'] = 1,
+		['#'] = 1,
+		['$'] = 1,
+		['&'] = 1,
+		['\''] = 1,
+		['*'] = 1,
+		['('] = 1,
+		[')'] = 1,
+		['?'] = 1,
+		['^'] = 1,
+		['`'] = 1,
+		['{'] = 1,
+		['|'] = 1,
+		['}'] = 1,
+		[';'] = 1,
+		['%'] = 1 };
+
+	return ascii_is_alnum(c) || ((unsigned char)c < sizeof(marks) && marks[(unsigned char)c]);
 }
 
+/* May it stand between quotes as it is? */
 static bool
-is_printable(char c)
+is_quotable(char c)
 {
-	return c >= ' ' && c <= '~';
+	return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
+static size_t
+length_of(struct slice s, bool (*is)(char c))
+{
+	size_t n = 0;
+
+	while (n < s.len && is(s.p[n]))
+		n++;
+	return n;
 }
 
 void
 log_value(struct strbuf *b, struct slice value)
 {
 	bool cut = value.len > LIMIT_LOG_VALUE_BYTES;
-	bool bare = value.len > 0 && !cut;
 
 	value = slice_sub(value, 0, LIMIT_LOG_VALUE_BYTES);
-	for (size_t i = 0; bare && i < value.len; i++)
-		bare = is_bare(value.p[i]);
-	if (bare) {
+	if (value.len > 0 && !cut && length_of(value, is_bare) == value.len) {
 		strbuf_add(b, value);
 		return;
 	}
 	strbuf_char(b, '"');
-	for (size_t i = 0; i < value.len; i++) {
-		char c = value.p[i];
+	while (value.len > 0) {
+		size_t n = length_of(value, is_quotable);
 
-		if (is_printable(c) && c != '"' && c != '\\')
-			strbuf_char(b, c);
-		else
-			strbuf_printf(b, "\\x%02X", (unsigned)(unsigned char)c);
+		strbuf_add(b, slice_sub(value, 0, n));
+		if (n < value.len)
+			strbuf_printf(b, "\\x%02X", (unsigned)(unsigned char)value.p[n]);
+		value = slice_from(value, n + 1);
 	}
 	strbuf_str(b, cut ? "...\"" : "\"");
 }
@@ -62,7 +100,10 @@ pair_str(struct strbuf *b, const char *key, const char *value)
 static void
 pair_number(struct strbuf *b, const char *key, uint64_t value)
 {
-	strbuf_printf(b, " %s=%llu", key, (unsigned long long)value);
+	strbuf_char(b, ' ');
+	strbuf_str(b, key);
+	strbuf_char(b, '=');
+	strbuf_number(b, value);
 }
 
 static void

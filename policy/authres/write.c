@@ -62,6 +62,42 @@ clean_character(struct slice s, size_t *at)
 	return slice_sub(s, start, len);
 }
 
+static bool
+is_among(char c, struct slice set)
+{
+	for (size_t i = 0; i < set.len; i++)
+		if (set.p[i] == c)
+			return true;
+	return false;
+}
+
+/* As many bytes as may be written as they are and are none of specials: most text is only that. */
+static size_t
+plain_length(struct slice s, struct slice specials)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.p[n] >= 0x20 && s.p[n] < 0x7f && !is_among(s.p[n], specials))
+		n++;
+	return n;
+}
+
+/* The character at *at, which is none of the plain, as it may be written. */
+static void
+escape_character(struct strbuf *b, struct slice s, size_t *at, struct slice specials)
+{
+	struct slice c = clean_character(s, at);
+	bool is_special = is_among(c.p[0], specials);
+
+	if (b->len + c.len + is_special > b->max_bytes) {
+		*at = s.len;
+		return;
+	}
+	if (is_special)
+		strbuf_char(b, '\\');
+	strbuf_add(b, c);
+}
+
 /* s with a backslash before each byte of specials, cut at LIMIT_AUTHRES_VALUE_BYTES. */
 static struct slice
 escape(struct writer *w, struct slice s, struct slice specials)
@@ -70,16 +106,28 @@ escape(struct writer *w, struct slice s, struct slice specials)
 
 	strbuf_init(&b, w->arena, LIMIT_AUTHRES_VALUE_BYTES);
 	for (size_t at = 0; at < s.len;) {
-		struct slice c = clean_character(s, &at);
-		bool is_special = slice_find(specials, c.p[0]) != SLICE_NONE;
+		size_t plain = plain_length(slice_from(s, at), specials);
 
-		if (b.len + c.len + is_special > b.max_bytes)
-			break;
-		if (is_special)
-			strbuf_char(&b, '\\');
-		strbuf_add(&b, c);
+		strbuf_add(&b, slice_sub(s, at, plain));
+		at += plain;
+		if (at < s.len)
+			escape_character(&b, s, &at, specials);
 	}
 	return strbuf_slice(&b);
+}
+
+/* Is every character one that may be written? */
+static bool
+is_clean(struct slice s)
+{
+	for (size_t at = plain_length(s, SLICE("")); at < s.len;) {
+		size_t from = at;
+		struct slice c = clean_character(s, &at);
+
+		if (!slice_equal(c, slice_sub(s, from, at - from)))
+			return false;
+	}
+	return true;
 }
 
 static bool
@@ -102,6 +150,8 @@ is_bare_pvalue(struct writer *w, struct slice s)
 	struct lex l = lex_over(s);
 	struct slice value;
 
+	if (is_token(s))
+		return true;
 	for (size_t i = 0; i < s.len; i++)
 		if (slice_find(SLICE("/=?;()\\"), s.p[i]) != SLICE_NONE)
 			return false;
@@ -112,15 +162,9 @@ is_bare_pvalue(struct writer *w, struct slice s)
 static void
 add_value(struct writer *w, struct slice s, bool is_pvalue)
 {
-	bool is_clean = s.len <= LIMIT_AUTHRES_VALUE_BYTES;
+	bool fits = s.len <= LIMIT_AUTHRES_VALUE_BYTES && is_clean(s);
 
-	for (size_t at = 0; is_clean && at < s.len;) {
-		size_t from = at;
-		struct slice c = clean_character(s, &at);
-
-		is_clean = slice_equal(c, slice_sub(s, from, at - from));
-	}
-	if (is_clean && (is_pvalue ? is_bare_pvalue(w, s) : is_token(s))) {
+	if (fits && (is_pvalue ? is_bare_pvalue(w, s) : is_token(s))) {
 		strbuf_add(&w->unit, s);
 		return;
 	}

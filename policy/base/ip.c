@@ -107,14 +107,39 @@ ip_in_network(const struct ip_address *a, const struct ip_network *n)
 	return ip_matches(a, &n->address, n->prefix_bits);
 }
 
+/* 0..255 in decimal; returns behind it. */
+static char *
+put_byte(char *out, unsigned v)
+{
+	if (v >= 100)
+		*out++ = (char)('0' + v / 100);
+	if (v >= 10)
+		*out++ = (char)('0' + v / 10 % 10);
+	*out++ = (char)('0' + v % 10);
+	return out;
+}
+
 const char *
 ip_print(const struct ip_address *a, char text[IP_TEXT_BYTES])
 {
-	text[0] = '\0';
-	if (a->family != IP_NONE &&
-	    inet_ntop(a->family == IP_V4 ? AF_INET : AF_INET6, a->bytes, text, IP_TEXT_BYTES) ==
-		NULL)
-		bug("ip_print: family %d", (int)a->family);
+	char *out = text;
+
+	switch (a->family) {
+	case IP_NONE:
+		break;
+	case IP_V4: /* several times a message: inet_ntop() goes through printf() */
+		for (size_t i = 0; i < 4; i++) {
+			if (i > 0)
+				*out++ = '.';
+			out = put_byte(out, a->bytes[i]);
+		}
+		break;
+	case IP_V6:
+		if (inet_ntop(AF_INET6, a->bytes, text, IP_TEXT_BYTES) == NULL)
+			bug("ip_print: no room");
+		return text;
+	}
+	*out = '\0';
 	return text;
 }
 
@@ -126,8 +151,12 @@ ip_reverse_name(struct arena *arena, const struct ip_address *a)
 
 	strbuf_init(&b, arena, 80);
 	if (a->family == IP_V4) {
-		strbuf_printf(&b, "%u.%u.%u.%u.in-addr.arpa", a->bytes[3], a->bytes[2], a->bytes[1],
-		    a->bytes[0]);
+		const struct ip_address reversed = { IP_V4,
+			{ a->bytes[3], a->bytes[2], a->bytes[1], a->bytes[0] } };
+		char text[IP_TEXT_BYTES];
+
+		strbuf_str(&b, ip_print(&reversed, text));
+		strbuf_str(&b, ".in-addr.arpa");
 		return strbuf_slice(&b);
 	}
 	for (size_t i = sizeof(a->bytes); i-- > 0;) {

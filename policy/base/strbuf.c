@@ -69,6 +69,19 @@ strbuf_str(struct strbuf *b, const char *s)
 }
 
 void
+strbuf_number(struct strbuf *b, uint64_t number)
+{
+	char digits[20]; /* of 2^64 - 1 */
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	strbuf_add(b, slice_of(digits + at, sizeof(digits) - at));
+}
+
+void
 strbuf_printf(struct strbuf *b, const char *fmt, ...)
 {
 	va_list ap;

@@ -8,6 +8,8 @@
 #ifndef ASSAY_STRBUF_H
 #define ASSAY_STRBUF_H
 
+#include <stdint.h>
+
 #include "policy/base/arena.h"
 
 struct strbuf {
@@ -23,6 +25,7 @@ void strbuf_init(struct strbuf *b, struct arena *a, size_t max_bytes);
 void strbuf_add(struct strbuf *b, struct slice s);
 void strbuf_char(struct strbuf *b, char c);
 void strbuf_str(struct strbuf *b, const char *s);
+void strbuf_number(struct strbuf *b, uint64_t number); /* decimal */
 void strbuf_printf(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct slice strbuf_slice(struct strbuf *b);
 

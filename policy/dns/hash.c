@@ -13,6 +13,17 @@ load(const void *bytes, size_t n)
 	return v;
 }
 
+/* Eight at once: the compiler makes one load of it where the machine's order is that. */
+static uint64_t
+load8(const void *bytes)
+{
+	const uint8_t *p = bytes;
+
+	return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+	    (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+	    (uint64_t)p[7] << 56;
+}
+
 static uint64_t
 rotate(uint64_t v, unsigned bits)
 {
@@ -45,7 +56,7 @@ hash_bytes(const uint8_t key[HASH_KEY_BYTES], struct slice s)
 	size_t at = 0;
 
 	for (; s.len - at >= 8; at += 8) {
-		m = load(s.p + at, 8);
+		m = load8(s.p + at);
 		v[3] ^= m;
 		rounds(v, 2);
 		v[0] ^= m;

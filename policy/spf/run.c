@@ -165,10 +165,63 @@ client_name(struct spf_run *run)
 	return r->count > 0 ? r->names[0] : SLICE("unknown");
 }
 
-/* Make the letters that depend on the frame true; %{p} only when it is used, for it asks DNS. */
+/* RFC 7208 7.3: %{i} of an IPv6 address is its 32 nibbles, with dots. Upper case as in the RFC 7208
+ * test suite, which looks at it in an explanation; to DNS it is the same. */
+static struct slice
+dotted_address(struct arena *a, const struct ip_address *address)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	char text[IP_TEXT_BYTES], nibbles[64];
+
+	if (address->family == IP_V4)
+		return arena_copy(a, slice_str(ip_print(address, text)));
+	for (size_t i = 0; i < 16; i++) {
+		nibbles[4 * i] = digits[address->bytes[i] >> 4];
+		nibbles[4 * i + 1] = '.';
+		nibbles[4 * i + 2] = digits[address->bytes[i] & 15];
+		nibbles[4 * i + 3] = '.';
+	}
+	return arena_copy(a, slice_of(nibbles, sizeof(nibbles) - 1));
+}
+
+/* The letters that stay the same through include and redirect; most records have no macro at all.
+ */
+static void
+set_fixed_macros(struct spf_run *run)
+{
+	struct spf_macro_values *v = &run->macros;
+	struct slice local = slice_sub(run->out->local_part, 0, LIMIT_LOCAL_PART_BYTES);
+	struct slice helo = run->in->helo;
+	char text[IP_TEXT_BYTES];
+	const char *why;
+
+	/* RFC 8616 4: U-labels MUST be converted, in macros too; what is none stays as it is. */
+	if (!slice_is_ascii(helo))
+		(void)!domain_normalize(run->arena, helo, &helo, &why);
+	SPF_MACRO_VALUE(v, 'l') = local;
+	SPF_MACRO_VALUE(v, 'o') = run->origin;
+	SPF_MACRO_VALUE(v, 's') = slice_str(
+	    arena_printf(run->arena, "%.*s@%.*s", SLICE_ARG(local), SLICE_ARG(run->origin)));
+	SPF_MACRO_VALUE(v, 'i') = dotted_address(run->arena, &run->in->client);
+	SPF_MACRO_VALUE(v, 'c') = arena_copy(
+	    run->arena, slice_str(ip_print(&run->in->client, text)));
+	SPF_MACRO_VALUE(v, 'v') = run->in->client.family == IP_V4 ? SLICE("in-addr") : SLICE("ip6");
+	SPF_MACRO_VALUE(v, 'h') = helo;
+	SPF_MACRO_VALUE(v, 'r') = run->options->receiver.len > 0 ? run->options->receiver
+								 : SLICE("unknown");
+	SPF_MACRO_VALUE(v, 't') = slice_str(
+	    arena_printf(run->arena, "%lld", (long long)run->in->now_s));
+}
+
+/* Make the letters true; %{p} only when it is used, for it asks DNS. */
 void
 spf_set_macros(struct spf_run *run, struct slice text)
 {
+	if (slice_find(text, '%') == SLICE_NONE)
+		return;
+	if (!run->macros_set)
+		set_fixed_macros(run);
+	run->macros_set = true;
 	SPF_MACRO_VALUE(&run->macros, 'd') = run->top->domain;
 	if (spf_macro_uses(text, "p"))
 		SPF_MACRO_VALUE(&run->macros, 'p') = client_name(run);
