@@ -7,6 +7,7 @@
 #include "policy/base/bug.h"
 #include "policy/base/limits.h"
 #include "policy/list_evidence.h"
+#include "policy/syntax/domain.h"
 
 const struct evaluator_options evaluator_defaults = {
 	.spf = { .max_lookups = LIMIT_SPF_LOOKUPS, .max_void_lookups = LIMIT_SPF_VOID },
@@ -68,8 +69,8 @@ evaluation_begin(const struct evaluator *e, struct arena *a, const struct connec
 	ev->lookups = lookups_new(a, e->resolver, &e->options.lookups);
 	ev->verdict.connection.client = c->client;
 	ev->verdict.connection.helo = arena_copy(a, c->helo);
-	if (e->options.check_iprev && c->client.family != IP_NONE)
-		lookups_prefetch(ev->lookups, ip_reverse_name(a, &c->client), DNS_PTR);
+	if (e->options.check_iprev)
+		iprev_start(a, ev->lookups, &c->client);
 	return ev;
 }
 
@@ -111,6 +112,39 @@ evaluate_spf(struct evaluation *ev, struct slice local_part, struct slice domain
 	v->helo_checked = true;
 }
 
+/* What spf_evaluate() will ask of it, if anything: its record travels beside that of MAIL FROM. */
+static void
+prefetch_helo(struct evaluation *ev)
+{
+	struct slice domain;
+	const char *why;
+
+	if (ev->evaluator->options.check_helo && ev->verdict.connection.client.family != IP_NONE &&
+	    domain_normalize(ev->arena, ev->verdict.connection.helo, &domain, &why) == 0 &&
+	    domain_labels(domain) > 1)
+		lookups_prefetch(ev->lookups, domain, DNS_TXT);
+}
+
+static void
+start_iprev(struct evaluation *ev)
+{
+	if (ev->evaluator->options.check_iprev)
+		iprev_start(ev->arena, ev->lookups, &ev->verdict.connection.client);
+}
+
+/* At the very end: it needs two lookups one after the other, nothing needs it, and all else travels
+ * meanwhile. */
+static void
+finish_iprev(struct evaluation *ev)
+{
+	struct verdict *v = &ev->verdict;
+
+	if (!ev->evaluator->options.check_iprev || v->connection.client.family == IP_NONE)
+		return;
+	iprev_evaluate(ev->arena, ev->lookups, &v->connection.client, &v->iprev);
+	v->iprev_checked = true;
+}
+
 void
 evaluation_mail_from(struct evaluation *ev, struct slice reverse_path, int64_t now_s)
 {
@@ -128,11 +162,9 @@ evaluation_mail_from(struct evaluation *ev, struct slice reverse_path, int64_t n
 
 	if (v->connection.client.family != IP_NONE && domain.len > 0)
 		lookups_prefetch(ev->lookups, domain, DNS_TXT);
+	prefetch_helo(ev);
 	evaluate_spf(ev, local_part, domain);
-	if (ev->evaluator->options.check_iprev && v->connection.client.family != IP_NONE) {
-		iprev_evaluate(ev->arena, ev->lookups, &v->connection.client, &v->iprev);
-		v->iprev_checked = true;
-	}
+	start_iprev(ev);
 }
 
 const struct verdict *
@@ -189,6 +221,7 @@ evaluation_end_of_headers(struct evaluation *ev)
 	if (v->limit_met != NULL)
 		return;
 	lookups_next_phase(ev->lookups);
+	start_iprev(ev);
 	author_read(ev->arena, &ev->header, &v->author);
 	ev->dkim = dkim_verifier_new(ev->arena, e->crypto, ev->lookups, &e->options.dkim,
 	    &ev->header, v->author.domains, v->author.domain_count, v->now_s);
@@ -259,6 +292,7 @@ evaluation_finish(struct evaluation *ev)
 
 	if (v->has_message && v->limit_met == NULL)
 		evaluate_message(ev);
+	finish_iprev(ev);
 	v->lookups = lookups_log(ev->lookups, &v->lookup_count);
 	return v;
 }

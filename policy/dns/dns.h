@@ -147,6 +147,8 @@ const struct dns_answer *lookups_ask(struct lookups *l, struct slice name, enum 
 
 /* Start the lookup and return at once. Counts as a question. */
 void lookups_prefetch(struct lookups *l, struct slice name, enum dns_type type);
+/* The same, and the answer if it is there already; never waits. NULL: not yet. */
+const struct dns_answer *lookups_peek(struct lookups *l, struct slice name, enum dns_type type);
 
 /*
  * A new phase of the message, with time and questions of its own: what the sender's SPF has used up

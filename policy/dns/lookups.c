@@ -225,16 +225,33 @@ lookups_prefetch(struct lookups *l, struct slice name, enum dns_type type)
 	(void)entry_of(l, name, type);
 }
 
+/* Has the answer to entry i come meanwhile? */
+static void
+look(struct lookups *l, size_t i)
+{
+	if (l->seats[i].flight == NULL || l->log[i].answer != NULL)
+		return;
+	l->log[i].answer = flight_wait(l->seats[i].flight, 0);
+	if (l->log[i].answer != NULL)
+		flight_leave(&l->seats[i].flight);
+}
+
+const struct dns_answer *
+lookups_peek(struct lookups *l, struct slice name, enum dns_type type)
+{
+	size_t i = entry_of(l, name, type);
+
+	if (i == SLICE_NONE)
+		return NULL;
+	look(l, i);
+	return l->log[i].answer;
+}
+
 const struct lookup *
 lookups_log(struct lookups *l, size_t *count_r)
 {
-	for (size_t i = 0; i < l->count; i++) {
-		if (l->seats[i].flight == NULL || l->log[i].answer != NULL)
-			continue;
-		l->log[i].answer = flight_wait(l->seats[i].flight, 0);
-		if (l->log[i].answer != NULL)
-			flight_leave(&l->seats[i].flight);
-	}
+	for (size_t i = 0; i < l->count; i++)
+		look(l, i);
 	*count_r = l->count;
 	return l->log;
 }

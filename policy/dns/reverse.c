@@ -10,11 +10,29 @@ has_address(const struct dns_answer *answer, const struct ip_address *address)
 	return false;
 }
 
+static enum dns_type
+type_of(const struct ip_address *address)
+{
+	return address->family == IP_V4 ? DNS_A : DNS_AAAA;
+}
+
+void
+dns_reverse_start(
+    struct arena *a, struct lookups *l, const struct ip_address *address, size_t max_names)
+{
+	const struct dns_answer *ptr = lookups_peek(l, ip_reverse_name(a, address), DNS_PTR);
+
+	if (ptr == NULL || ptr->status != DNS_OK)
+		return;
+	for (size_t i = 0; i < ptr->count && i < max_names; i++)
+		lookups_prefetch(l, ptr->records[i].name, type_of(address));
+}
+
 void
 dns_reverse_names(struct arena *a, struct lookups *l, const struct ip_address *address,
     size_t max_names, struct dns_reverse *out)
 {
-	enum dns_type type = address->family == IP_V4 ? DNS_A : DNS_AAAA;
+	enum dns_type type = type_of(address);
 	const struct dns_answer *ptr;
 
 	*out = (struct dns_reverse){ .question = ip_reverse_name(a, address) };

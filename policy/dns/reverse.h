@@ -23,6 +23,11 @@ struct dns_reverse {
 	struct slice *names; /* validated, in the answer's order; arena memory */
 };
 
+/* Start what can be started and return at once: PTR, and, when that is answered already, the
+ * addresses of its names. May be called again. address: of a family, not IP_NONE. */
+void dns_reverse_start(
+    struct arena *a, struct lookups *l, const struct ip_address *address, size_t max_names);
+
 /* address: of a family, not IP_NONE. */
 void dns_reverse_names(struct arena *a, struct lookups *l, const struct ip_address *address,
     size_t max_names, struct dns_reverse *out);

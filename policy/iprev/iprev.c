@@ -32,6 +32,13 @@ no_name(struct arena *a, const struct dns_reverse *r, struct iprev_verdict *out)
 }
 
 void
+iprev_start(struct arena *a, struct lookups *l, const struct ip_address *client)
+{
+	if (client->family != IP_NONE)
+		dns_reverse_start(a, l, client, LIMIT_SPF_NAMES);
+}
+
+void
 iprev_evaluate(
     struct arena *a, struct lookups *l, const struct ip_address *client, struct iprev_verdict *out)
 {
