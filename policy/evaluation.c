@@ -37,6 +37,7 @@ struct evaluation {
 	struct header_list header;
 	struct dkim_verifier *dkim; /* from end_of_headers on */
 	struct arc_verifier *arc;   /* likewise, when asked for */
+	bool iprev_started;	    /* all that can be asked ahead was */
 	struct verdict verdict;
 };
 
@@ -59,6 +60,14 @@ evaluator_free(struct evaluator **e)
 	*e = NULL;
 }
 
+static void
+start_iprev(struct evaluation *ev)
+{
+	if (ev->evaluator->options.check_iprev && !ev->iprev_started)
+		ev->iprev_started = iprev_start(
+		    ev->arena, ev->lookups, &ev->verdict.connection.client);
+}
+
 struct evaluation *
 evaluation_begin(const struct evaluator *e, struct arena *a, const struct connection *c)
 {
@@ -69,8 +78,7 @@ evaluation_begin(const struct evaluator *e, struct arena *a, const struct connec
 	ev->lookups = lookups_new(a, e->resolver, &e->options.lookups);
 	ev->verdict.connection.client = c->client;
 	ev->verdict.connection.helo = arena_copy(a, c->helo);
-	if (e->options.check_iprev)
-		iprev_start(a, ev->lookups, &c->client);
+	start_iprev(ev);
 	return ev;
 }
 
@@ -123,13 +131,6 @@ prefetch_helo(struct evaluation *ev)
 	    domain_normalize(ev->arena, ev->verdict.connection.helo, &domain, &why) == 0 &&
 	    domain_labels(domain) > 1)
 		lookups_prefetch(ev->lookups, domain, DNS_TXT);
-}
-
-static void
-start_iprev(struct evaluation *ev)
-{
-	if (ev->evaluator->options.check_iprev)
-		iprev_start(ev->arena, ev->lookups, &ev->verdict.connection.client);
 }
 
 /* At the very end: it needs two lookups one after the other, nothing needs it, and all else travels

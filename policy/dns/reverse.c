@@ -16,16 +16,17 @@ type_of(const struct ip_address *address)
 	return address->family == IP_V4 ? DNS_A : DNS_AAAA;
 }
 
-void
+bool
 dns_reverse_start(
     struct arena *a, struct lookups *l, const struct ip_address *address, size_t max_names)
 {
 	const struct dns_answer *ptr = lookups_peek(l, ip_reverse_name(a, address), DNS_PTR);
 
-	if (ptr == NULL || ptr->status != DNS_OK)
-		return;
-	for (size_t i = 0; i < ptr->count && i < max_names; i++)
+	if (ptr == NULL)
+		return false;
+	for (size_t i = 0; ptr->status == DNS_OK && i < ptr->count && i < max_names; i++)
 		lookups_prefetch(l, ptr->records[i].name, type_of(address));
+	return true;
 }
 
 void

@@ -24,8 +24,9 @@ struct dns_reverse {
 };
 
 /* Start what can be started and return at once: PTR, and, when that is answered already, the
- * addresses of its names. May be called again. address: of a family, not IP_NONE. */
-void dns_reverse_start(
+ * addresses of its names. False: PTR is not answered yet, call again. address: of a family, not
+ * IP_NONE. */
+bool dns_reverse_start(
     struct arena *a, struct lookups *l, const struct ip_address *address, size_t max_names);
 
 /* address: of a family, not IP_NONE. */

@@ -384,6 +384,9 @@ static const struct setting settings[] = {
 	/* A dead server is given up soon, so that the sockets of cancelled queries close. */
 	{ "outbound-msg-retry:", "3" },
 	{ "infra-cache-max-rtt:", "2000" },
+	/* How long the shortest wait for an answer is. By default, 50 ms, whatever a resolver must
+	 * ask others first is asked of it twice. */
+	{ "infra-cache-min-rtt:", "500" },
 	{ "infra-keep-probing:", "yes" },
 	/* Queries beyond this many sockets wait for one: the default of 16 lets 16 dead servers
 	 * delay everybody. */

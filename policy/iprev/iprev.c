@@ -31,11 +31,10 @@ no_name(struct arena *a, const struct dns_reverse *r, struct iprev_verdict *out)
 	    r->failed));
 }
 
-void
+bool
 iprev_start(struct arena *a, struct lookups *l, const struct ip_address *client)
 {
-	if (client->family != IP_NONE)
-		dns_reverse_start(a, l, client, LIMIT_SPF_NAMES);
+	return client->family == IP_NONE || dns_reverse_start(a, l, client, LIMIT_SPF_NAMES);
 }
 
 void

@@ -26,9 +26,9 @@ struct iprev_verdict {
 	struct slice detail; /* unless pass: what exactly; printable */
 };
 
-/* Start its lookups and return at once; again whenever there was time for answers to come: the
- * address is asked once the name is known. */
-void iprev_start(struct arena *a, struct lookups *l, const struct ip_address *client);
+/* Start its lookups and return at once. False: call again when there was time for an answer to
+ * come; the address is asked once the name is known. */
+bool iprev_start(struct arena *a, struct lookups *l, const struct ip_address *client);
 
 /* client IP_NONE gives permerror. Slices in *out are arena memory. Never fails as a call. */
 void iprev_evaluate(
