@@ -16,6 +16,7 @@
 #define EVENTS	    64
 #define INPUT_BYTES 16384
 #define OPEN_MS	    10000
+#define NONE	    SIZE_MAX
 
 struct conn {
 	int fd; /* -1: none */
@@ -27,6 +28,7 @@ struct conn {
 	bool idle;	 /* nothing to send until its turn comes */
 	bool wants_out;	 /* epoll knows that we wait to write */
 	size_t done;	 /* messages on this connection */
+	size_t first; /* number of its first message, which is that of its beginning; NONE: given */
 	uint64_t began_us, ended_us;
 	size_t input_len;
 	char input[INPUT_BYTES];
@@ -92,7 +94,8 @@ open_conn(struct load *l, struct conn *c)
 	c->wants_out = false;
 	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
 		bug("load: epoll_ctl: %s", strerror(errno));
-	begin_act(c, &l->script->beginnings[l->next % l->script->count], false);
+	c->first = l->next++;
+	begin_act(c, &l->script->beginnings[c->first % l->script->count], false);
 	step_on(l, c);
 }
 
@@ -125,28 +128,33 @@ due_us(const struct load *l)
 	return l->plan.rate == 0 ? 0 : l->start_us + l->next * 1000000 / l->plan.rate;
 }
 
+static void
+begin_message(struct load *l, struct conn *c, size_t number)
+{
+	begin_act(c, &l->script->messages[number % l->script->count], true);
+	step_on(l, c);
+}
+
 /* The next message for a connection that has none. */
 static void
 give_message(struct load *l, struct conn *c)
 {
-	size_t most = l->plan.messages_per_connection;
+	size_t most = l->plan.messages_per_connection, first = c->first;
 
-	if (all_given_out(l)) {
+	c->first = NONE;
+	if (first != NONE && first < l->plan.messages) {
+		begin_message(l, c, first);
+	} else if (all_given_out(l)) {
 		if (!l->plan.stay)
 			quit_conn(l, c);
-		return;
-	}
-	if (most > 0 && c->done >= most) {
+	} else if (most > 0 && c->done >= most) {
 		quit_conn(l, c);
 		open_conn(l, c);
-		return;
-	}
-	if (due_us(l) > now_us()) {
+	} else if (due_us(l) > now_us()) {
 		l->idle[(l->idle_first + l->idle_count++) % l->plan.connections] = c;
-		return;
+	} else {
+		begin_message(l, c, l->next++);
 	}
-	begin_act(c, &l->script->messages[l->next++ % l->script->count], true);
-	step_on(l, c);
 }
 
 static void

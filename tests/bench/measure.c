@@ -263,10 +263,14 @@ measure_cold(const struct lab *lab, enum subject_id id, const struct corpus *dis
 
 	memset(out, 0, sizeof(*out));
 	if (subject_start(&s, lab, id, distinct) == 0) {
+		uint64_t before = process_cpu_ns(s.child.pid);
+
 		l = load_run(&s.script, &plan, ROUND_LIMIT_S, &r);
 		*out = (struct cold){ .there = true,
 			.messages = r.messages,
 			.took_s = (double)r.took_us / 1e6,
+			.cpu_ms = (double)(process_cpu_ns(s.child.pid) - before) / 1e6 /
+			    (double)(r.messages == 0 ? 1 : r.messages),
 			.wrong = r.wrong };
 		name_server_count(dns, &out->queries, &out->distinct);
 		load_end(&l, &r);

@@ -61,7 +61,7 @@ void measure_memory(const struct table_plan *plan, enum subject_id id, struct me
 struct cold {
 	bool there;
 	size_t messages;
-	double took_s;
+	double took_s, cpu_ms; /* the latter a message, of the subject */
 	uint64_t queries, distinct;
 	size_t wrong;
 };
