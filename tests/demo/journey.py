@@ -3,10 +3,12 @@
 
 Alice's server is always a postbox: it takes mail only from her, and only over TLS, and relays it to
 the MX of the recipient's domain as DNS says. Bob's is the server of the laboratory; he reads his mail
-by IMAP and POP3 where that is a postbox (Postfix has neither, his mailbox is a folder there).
+by IMAP and POP3 where that is a postbox (Postfix has neither, his mailbox is a folder there). Both
+servers ask the same assayd: for alice's it signs what she submits, for bob's it judges what comes.
 """
 
 import email.utils
+import os
 import re
 import smtplib
 
@@ -19,7 +21,17 @@ from stage import BOB, OUR_NAME, our_fields
 
 ALICE = "alice@alice.example"
 RELAYED = re.compile(r"^postbox: (?P<id>\w+): to <(?P<to>[^>]*)>: sent: (?P<host>\S+) said: (?P<said>.*)$", re.M)
-WANTED = ("spf=pass", "dkim=pass", "dmarc=pass")
+WANTED = ("spf=pass", "dkim=pass", "header.d=alice.example", "dmarc=pass")
+KEY = 'dkim_key "alice" {{ domain = alice.example selector = rsa1 key_file = "{path}" }}\n'
+
+
+def let_assayd_sign(lab):
+    """It gets the key that DNS publishes; only who has logged in is signed for."""
+    path = os.path.join(lab.folder, "alice.pem")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
+        f.write(lab.keys["alice.example"].private)
+    lab.assayd.configure({**lab.settings, "sign_networks": ["::1"]}, KEY.format(path=path))
+    lab.assayd.reload()
 
 
 def alices_server(lab):
@@ -27,7 +39,7 @@ def alices_server(lab):
     here = lab.mta
     return lab.run(
         Postbox(
-            lab.folder, host="mail.alice.example", domain="alice.example", users=("alice",),
+            lab.folder, milter=lab.assayd.socket, host="mail.alice.example", domain="alice.example", users=("alice",),
             address="127.0.0.2",
             more=("--relay", "--dns", f"127.0.0.1@{lab.nsd.port}", "--relay-map", f"127.0.0.1=127.0.0.1:{here.port}"),
         )
@@ -46,12 +58,11 @@ def submit(server, raw):
         return f"{version}, {cipher}, AUTH as alice", Reply(code, text.decode())
 
 
-def letter(lab):
-    raw = message(
+def letter():
+    return message(
         f"Alice <{ALICE}>", "The journey", "Dear Bob,\n\n.this line begins with a dot.\n\nAlice\n",
         recipient=BOB, date=email.utils.formatdate(),
     )
-    return lab.keys["alice.example"].sign(raw)
 
 
 def relayed(server):
@@ -79,11 +90,12 @@ def play(stage):
     lab, faults = stage.lab, []
     stage.begin(
         "A message's whole journey",
-        "Alice's mail program submits it to her server, which finds the MX of Bob's domain and relays it; "
-        "Bob's server asks assayd, and Bob reads it.",
+        "Alice's mail program submits it to her server, which has assayd sign it, finds the MX of Bob's domain and "
+        "relays it; Bob's server asks assayd, and Bob reads it.",
     )
+    let_assayd_sign(lab)
     server = alices_server(lab)
-    raw = letter(lab)
+    raw = letter()
     connection, accepted = submit(server, raw)
     stage.row("alice", f"submits to {server.host} ({server.address}), port {server.ports['submission']}: {connection}")
     stage.row("", str(accepted), "green" if accepted.code < 400 else "red")
@@ -97,6 +109,8 @@ def play(stage):
     stage.verdict(reply, arrival)
     read(stage, raw, faults)
     stage.judge(faults + judge(arrival, QUEUED_AS.search(accepted.text)))
+    lab.assayd.configure(lab.settings)
+    lab.assayd.reload()
 
 
 def judge(arrival, queued):
@@ -110,4 +124,6 @@ def judge(arrival, queued):
     hops = arrival.fields("Received")
     if len(hops) != 2 or queued is None or queued.group(1) not in hops[-1]:
         found.append("it must have two Received fields, alice's server's below")
+    elif "with ESMTPSA" not in hops[1]:
+        found.append("alice's server must say that she came by TLS and AUTH")
     return found
