@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "policy/base/strbuf.h"
 #include "tests/harness/postbox/relay.h"
 
 /* The connection that a thread of the queue holds at the moment, for whoever must cut it. */
@@ -66,6 +67,10 @@ void relay_bounce(struct server *server, struct arena *a, const struct relay_mai
 
 /* ---- files (relay_spool.c); without a maildir they do nothing ---- */
 
+/* The text of a file (relay_spool.c has the format), and back: 0, or -1 for what is none. *mail
+ * points into text; its recipients are POSTBOX_RECIPIENTS of the caller's, count being 0. */
+void relay_spool_print(struct strbuf *b, const struct relay_mail *mail, int64_t created_s);
+int relay_spool_parse(struct slice text, struct relay_mail *mail, int64_t *created_r);
 /* created_s: wall clock. 0 or -1 (logged). */
 int relay_spool_write(
     const struct server *server, const struct relay_mail *mail, int64_t created_s);

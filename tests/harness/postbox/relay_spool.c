@@ -34,8 +34,8 @@
 
 /* ---- writing ---- */
 
-static void
-write_head(struct strbuf *b, const struct relay_mail *mail, int64_t created_s)
+void
+relay_spool_print(struct strbuf *b, const struct relay_mail *mail, int64_t created_s)
 {
 	strbuf_printf(b, SPOOL_MAGIC " 1 %lld\nuser %.*s\nsender %.*s\n", (long long)created_s,
 	    SLICE_ARG(mail->user), SLICE_ARG(mail->sender));
@@ -47,6 +47,7 @@ write_head(struct strbuf *b, const struct relay_mail *mail, int64_t created_s)
 		strbuf_printf(b, "to %.*s %.*s\n", SLICE_ARG(mail->recipients[i].address),
 		    SLICE_ARG(mail->recipients[i].domain));
 	strbuf_char(b, '\n');
+	strbuf_add(b, mail->text);
 }
 
 int
@@ -62,8 +63,7 @@ relay_spool_write(const struct server *server, const struct relay_mail *mail, in
 	a = arena_new(mail->text.len + 2 * HEAD_BYTES);
 	folder = arena_printf(a, "%s/" SPOOL_NAME, maildir);
 	strbuf_init(&b, a, mail->text.len + HEAD_BYTES);
-	write_head(&b, mail, created_s);
-	strbuf_add(&b, mail->text);
+	relay_spool_print(&b, mail, created_s);
 	result = file_replace(arena_printf(a, "%s/%s", folder, mail->id),
 	    arena_printf(a, "%s/tmp-%s", folder, mail->id), strbuf_slice(&b));
 	if (result == 0)
@@ -121,9 +121,8 @@ read_line(struct relay_mail *mail, struct slice line)
 	return 0;
 }
 
-/* Everything in *mail points into text. 0 or -1. */
-static int
-read_mail(struct slice text, struct relay_mail *mail, int64_t *created_r)
+int
+relay_spool_parse(struct slice text, struct relay_mail *mail, int64_t *created_r)
 {
 	struct slice line;
 	uint64_t created;
@@ -151,7 +150,7 @@ load_file(const char *folder, const char *name, struct relay_mail *mail, int64_t
 
 	*mail = (struct relay_mail){ .id = arena_printf(a, "%s", name) };
 	mail->recipients = arena_array(a, POSTBOX_RECIPIENTS, sizeof(*mail->recipients));
-	if (read_mail(file_read(a, path), mail, created_r) == -1) {
+	if (relay_spool_parse(file_read(a, path), mail, created_r) == -1) {
 		log_line(NULL, "%s: not a message of the queue: left alone", path);
 		arena_free(&a);
 	}
