@@ -35,7 +35,8 @@ static const struct slice oversigned[] = {
 	{ "Content-Transfer-Encoding", 25 },
 };
 
-/* Signed where they are. Not oversigned: lists and resenders add them as they should. */
+/* Signed where they are. Not oversigned: lists and resenders add them as they should (RFC 6377 4.1,
+ * 5.5). */
 static const struct slice plainly_signed[] = {
 	{ "Content-Disposition", 19 },
 	{ "Content-ID", 10 },
