@@ -93,13 +93,30 @@ dkim_json(struct arena *a, const struct verdict *v)
 }
 
 static json_t *
+seals_json(struct arena *a, const struct arc_verdict *arc)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; arc->seals != NULL && i < arc->instances; i++) {
+		const struct arc_seal *s = &arc->seals[i];
+
+		(void)json_array_append_new(list,
+		    json_pack("{s:o, s:o, s:o}", "domain", text(a, s->domain), "selector",
+			text(a, s->selector), "results", text(a, header_unfold(a, s->results))));
+	}
+	return list;
+}
+
+static json_t *
 arc_json(struct arena *a, const struct arc_verdict *arc)
 {
-	return json_pack("{s:s, s:i, s:o, s:o, s:b, s:o}", "result", arc_result_word(arc->result),
-	    "instances", (int)arc->instances, "reason", text(a, arc->reason), "domain",
-	    text(a, arc->domain), "covers_author", arc->covers_author, "oldest_pass",
+	return json_pack("{s:s, s:i, s:o, s:o, s:b, s:o, s:o}", "result",
+	    arc_result_word(arc->result), "instances", (int)arc->instances, "reason",
+	    text(a, arc->reason), "domain", text(a, arc->domain), "covers_author",
+	    arc->covers_author, "oldest_pass",
 	    arc->result == ARC_PASS && arc->oldest_pass >= 0 ? json_integer(arc->oldest_pass)
-							     : json_null());
+							     : json_null(),
+	    "seals", seals_json(a, arc));
 }
 
 static json_t *

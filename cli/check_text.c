@@ -68,6 +68,26 @@ print_dkim(struct arena *a, const struct dkim_verdict *dkim)
 		    dkim->ignored == 1 ? " was" : "s were");
 }
 
+/* RFC 8617 2.1: who says so, and what he found when the message came to him. */
+static void
+print_arc(struct arena *a, const struct arc_verdict *arc)
+{
+	if (arc->result == ARC_NONE)
+		return;
+	(void)printf("\narc       %s, %u set%s%s%s\n", arc_result_word(arc->result), arc->instances,
+	    plural(arc->instances), arc->reason.len > 0 ? ": " : "",
+	    arc->reason.len > 0 ? shown(a, arc->reason) : "");
+	if (arc->result == ARC_PASS && !arc->covers_author)
+		(void)printf(
+		    "  note      its newest signature leaves From or a part of the body out\n");
+	for (uint32_t i = arc->instances; arc->seals != NULL && i > 0; i--) {
+		const struct arc_seal *s = &arc->seals[i - 1];
+
+		(void)printf("  sealed by %s (selector %s), who found %s\n", shown(a, s->domain),
+		    shown(a, s->selector), shown(a, header_unfold(a, s->results)));
+	}
+}
+
 static void
 print_walk(struct arena *a, const struct dmarc_verdict *d)
 {
@@ -159,11 +179,7 @@ check_print_text(struct arena *a, const struct check_outcome *o)
 		print_spf(a, "spf helo", &v->spf_helo);
 	if (v->has_message && v->limit_met == NULL) {
 		print_dkim(a, &v->dkim);
-		if (v->arc.result != ARC_NONE)
-			(void)printf("\narc       %s, %u set%s%s%s\n",
-			    arc_result_word(v->arc.result), v->arc.instances,
-			    plural(v->arc.instances), v->arc.reason.len > 0 ? ": " : "",
-			    v->arc.reason.len > 0 ? shown(a, v->arc.reason) : "");
+		print_arc(a, &v->arc);
 		print_dmarc(a, v);
 	}
 	if (v->iprev_checked)

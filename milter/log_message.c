@@ -209,8 +209,11 @@ add_verdict(struct strbuf *b, const struct verdict *v)
 		pair_number(b, "authors", v->author.domain_count);
 	add_spf(b, v);
 	add_dkim(b, &v->dkim);
-	if (v->arc.result != ARC_NONE)
+	if (v->arc.result != ARC_NONE) {
 		pair_str(b, "arc", arc_result_word(v->arc.result));
+		pair_unless_empty(b, "arc_domain", v->arc.domain);
+		pair_unless_empty(b, "arc_reason", v->arc.reason);
+	}
 	add_dmarc(b, v);
 	if (v->limit_met != NULL)
 		pair_str(b, "limit", v->limit_met);

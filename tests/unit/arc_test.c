@@ -66,6 +66,7 @@ struct seal {					/* what is odd about a set */
 	const char *message_extra, *seal_extra; /* further tags, "x=1; " */
 	const char *selector;			/* NULL: sel */
 	const char *results;			/* NULL: "i=N; ..." */
+	const char *names;			/* h=; NULL: From:Subject */
 	bool own_only;				/* the seal covers its own set alone */
 };
 
@@ -86,9 +87,10 @@ seal(struct chain *c, uint32_t instance, const struct seal *odd)
 				 : arena_printf(a, " i=%u; s.example; dmarc=pass", instance));
 	field = test_sign(a, c->key, "ARC-Message-Signature",
 	    slice_str(arena_printf(a,
-		" i=%u; a=ed25519-sha256; c=relaxed/relaxed; d=s.example; s=%s; %sh=From:Subject; "
+		" i=%u; a=ed25519-sha256; c=relaxed/relaxed; d=s.example; s=%s; %sh=%s; "
 		"bh=@BH@; b=@B@",
-		instance, selector, odd->message_extra != NULL ? odd->message_extra : "")),
+		instance, selector, odd->message_extra != NULL ? odd->message_extra : "",
+		odd->names != NULL ? odd->names : "From:Subject")),
 	    &c->header, SLICE(BODY));
 	header_list_add(&c->header, a, SLICE("ARC-Message-Signature"), field);
 
@@ -245,12 +247,47 @@ structure(void **state)
 	}
 }
 
+/* A chain may pass and yet say nothing of author or text: only the newest AMS counts. */
+static void
+what_it_covers(void **state)
+{
+	static const struct {
+		uint32_t odd_set;
+		struct seal odd;
+		bool covers;
+	} cases[] = {
+		{ 0, { .cv = NULL }, true },
+		{ 2, { .names = "Subject" }, false },
+		{ 2, { .names = "Subject: from " }, true },
+		{ 2, { .message_extra = "l=7; " }, false },
+		{ 1, { .names = "Subject" }, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct chain c;
+		struct arc_verdict got;
+
+		chain_open(&c, key);
+		for (uint32_t n = 1; n <= 2; n++)
+			seal(&c, n,
+			    n == cases[i].odd_set ? &cases[i].odd : &(struct seal){ .cv = NULL });
+		validate(&c, BODY, &got);
+		assert_int_equal(got.result, ARC_PASS);
+		assert_int_equal(got.covers_author, cases[i].covers);
+		assert_slice(got.seals[1].selector, "sel");
+		assert_slice(got.seals[0].results, " i=1; s.example; dmarc=pass");
+		world_close(&c.world);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chains),
 		cmocka_unit_test(structure),
+		cmocka_unit_test(what_it_covers),
 	};
 	int rc;
 
