@@ -12,6 +12,7 @@
 
 #include "conf/conf.h"
 #include "milter/traffic.h"
+#include "policy/base/waiting.h"
 
 #define RECORD_LOG_EVERY_S 60
 
@@ -28,10 +29,12 @@ bool recorder_fits(const struct recorder *r, const struct conf *conf);
 
 /*
  * Remember one message that was evaluated and is about to be answered. Waits for the commit of its
- * row, no longer than report_store_wait. r may be NULL. recipient: the first, as in RCPT TO.
+ * row, no longer than report_store_wait; waiting is told where that takes a while. r may be NULL.
+ * recipient: the first, as in RCPT TO.
  */
 void record_message(struct recorder *r, struct arena *a, const struct verdict *v,
-    const struct disposition *d, const struct header_list *header, struct slice recipient);
+    const struct disposition *d, const struct header_list *header, struct slice recipient,
+    const struct waiting *waiting);
 
 /*
  * The folder of the store, where it is missing: mode 0750, owned by who. While we may still make

@@ -345,7 +345,7 @@ finish_message(struct session *s, const struct mta *mta, const struct verdict *v
 		atomic_fetch_add(&traffic->refused_edits, 1);
 	else if (v != NULL)
 		record_message(service_recorder(s->service), s->arena, v, d,
-		    evaluation_header_list(s->message.evaluation), s->message.to);
+		    evaluation_header_list(s->message.evaluation), s->message.to, &s->waiting);
 	log_result(s, v, d, queue_id, refused);
 	return answer;
 }

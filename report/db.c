@@ -14,7 +14,7 @@ db_set_error(struct db *db, enum db_fault fault, const char *fmt, ...)
 	va_end(ap);
 	/* libpq ends its texts with a line break, and has them of several lines. */
 	for (char *p = db->error; *p != '\0'; p++)
-		if (*p == '\n')
+		if (*p == '\n' || *p == '\t')
 			*p = p[1] == '\0' ? '\0' : ' ';
 	db->fault = fault;
 	return -1;

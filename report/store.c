@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/store.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "policy/crypto/crypto.h"
 #include "report/db_backend.h"
 #include "report/encode.h"
 #include "report/limits.h"
 #include "report/schema.h"
+#include "report/store_internal.h"
 
 #define DAY_S		 86400
-#define KEY_BYTES	 16 /* of a digest: 2^64 tries to make two of ours meet */
 #define PERIODS_PER_PAGE 100
 #define ROWS_PER_PAGE	 500
-#define MEMO_SLOTS	 1024
 #define SETUP_BYTES	 (256 * 1024)
 #define PAGE_BYTES	 (64 * 1024 * 1024) /* no ceiling that is met: pages are bounded by rows */
 
@@ -38,23 +35,6 @@ static const char *const scripts[] = {
 };
 
 static const char no_facts[] = "the table report_facts is not what it should be";
-
-/* Which open period a policy's rows go to. Only good within a transaction: between two of them
- * somebody else may close it. */
-struct memo {
-	uint8_t policy[KEY_BYTES];
-	int64_t begin_s, end_s, id; /* id 0: empty */
-};
-
-struct store {
-	struct db *db;
-	struct arena *setup, *scratch; /* scratch: of one append, one page */
-	struct crypto *crypto;
-	struct digest *digest;
-	uint64_t identity;
-	bool in_transaction;
-	struct memo memo[MEMO_SLOTS];
-};
 
 /* ---- opening ---- */
 
@@ -147,7 +127,7 @@ store_begin(struct store *s, const char **error_r)
 {
 	if (db_begin(s->db, error_r) != 0)
 		return -1;
-	for (size_t i = 0; i < MEMO_SLOTS; i++)
+	for (size_t i = 0; i < STORE_MEMO; i++)
 		s->memo[i].id = 0;
 	s->in_transaction = true;
 	return 0;
@@ -168,23 +148,23 @@ store_rollback(struct store *s)
 }
 
 static void
-key_of(struct store *s, struct slice bytes, uint8_t key[KEY_BYTES])
+key_of(struct store *s, struct slice bytes, uint8_t key[STORE_KEY_BYTES])
 {
 	uint8_t whole[SHA256_BYTES];
 
 	digest_update(s->digest, bytes.p, bytes.len);
 	digest_final(s->digest, whole);
-	memcpy(key, whole, KEY_BYTES);
+	memcpy(key, whole, STORE_KEY_BYTES);
 }
 
 static struct db_value
-key_value(const uint8_t key[KEY_BYTES])
+key_value(const uint8_t key[STORE_KEY_BYTES])
 {
-	return db_blob(slice_of((const char *)key, KEY_BYTES));
+	return db_blob(slice_of((const char *)key, STORE_KEY_BYTES));
 }
 
-static int
-next_number(struct store *s, const char *name, int64_t *number_r, const char **error_r)
+int
+store_next_number(struct store *s, const char *name, int64_t *number_r, const char **error_r)
 {
 	static const char sql[] =
 	    "UPDATE report_facts SET number = number + 1 WHERE name = $1 RETURNING number";
@@ -197,7 +177,7 @@ next_number(struct store *s, const char *name, int64_t *number_r, const char **e
 }
 
 static int
-open_new_period(struct store *s, const struct store_entry *e, const uint8_t policy[KEY_BYTES],
+open_new_period(struct store *s, const struct store_entry *e, const uint8_t policy[STORE_KEY_BYTES],
     int64_t *id_r, const char **error_r)
 {
 	static const char policy_sql[] =
@@ -212,7 +192,7 @@ open_new_period(struct store *s, const struct store_entry *e, const uint8_t poli
 		db_int(e->end_s) };
 
 	if (db_run(s->db, policy_sql, of_policy, 3, NULL, NULL, error_r) != 0 ||
-	    next_number(s, "period", id_r, error_r) != 0)
+	    store_next_number(s, "period", id_r, error_r) != 0)
 		return -1;
 	of_period[0] = db_int(*id_r);
 	return db_run(s->db, period_sql, of_period, 4, NULL, NULL, error_r);
@@ -223,14 +203,14 @@ find_open_period(struct store *s, const struct store_entry *e, int64_t *id_r, co
 {
 	static const char sql[] = "SELECT id FROM report_periods WHERE policy = $1 "
 				  "AND begin_s = $2 AND end_s = $3 AND state = 0";
-	uint8_t policy[KEY_BYTES];
+	uint8_t policy[STORE_KEY_BYTES];
 	struct db_value params[3];
-	struct memo *memo;
+	struct store_memo *memo;
 	int found;
 
 	key_of(s, e->policy, policy);
-	memo = &s->memo[(policy[0] << 8 | policy[1]) % MEMO_SLOTS];
-	if (memo->id != 0 && memcmp(memo->policy, policy, KEY_BYTES) == 0 &&
+	memo = &s->memo[(policy[0] << 8 | policy[1]) % STORE_MEMO];
+	if (memo->id != 0 && memcmp(memo->policy, policy, STORE_KEY_BYTES) == 0 &&
 	    memo->begin_s == e->begin_s && memo->end_s == e->end_s) {
 		*id_r = memo->id;
 		return 0;
@@ -241,8 +221,8 @@ find_open_period(struct store *s, const struct store_entry *e, int64_t *id_r, co
 	found = db_number(s->db, sql, params, 3, id_r, error_r);
 	if (found < 0 || (found == 0 && open_new_period(s, e, policy, id_r, error_r) != 0))
 		return -1;
-	*memo = (struct memo){ .begin_s = e->begin_s, .end_s = e->end_s, .id = *id_r };
-	memcpy(memo->policy, policy, KEY_BYTES);
+	*memo = (struct store_memo){ .begin_s = e->begin_s, .end_s = e->end_s, .id = *id_r };
+	memcpy(memo->policy, policy, STORE_KEY_BYTES);
 	return 0;
 }
 
@@ -253,7 +233,7 @@ store_merge(struct store *s, const struct store_entry *e, const char **error_r)
 	    "INSERT INTO report_rows (period, digest, content, messages) VALUES ($1, $2, $3, $4) "
 	    "ON CONFLICT (period, digest) "
 	    "DO UPDATE SET messages = report_rows.messages + excluded.messages";
-	uint8_t key[KEY_BYTES];
+	uint8_t key[STORE_KEY_BYTES];
 	struct db_value params[4];
 	int64_t id;
 
@@ -348,7 +328,7 @@ struct row_reader {
 	struct arena *arena;
 	store_row_fn *fn;
 	void *ctx;
-	uint8_t last_key[KEY_BYTES];
+	uint8_t last_key[STORE_KEY_BYTES];
 	size_t in_page;
 	uint64_t unreadable;
 	bool enough;
@@ -363,9 +343,9 @@ take_row(void *ctx, const struct db_value *c, size_t column_count)
 
 	(void)column_count;
 	r->in_page++;
-	if (c[0].text.len != KEY_BYTES)
+	if (c[0].text.len != STORE_KEY_BYTES)
 		return 0;
-	memcpy(r->last_key, c[0].text.p, KEY_BYTES);
+	memcpy(r->last_key, c[0].text.p, STORE_KEY_BYTES);
 	if (report_row_decode(r->arena, c[1].text, &row, &why) != 0 || c[2].number <= 0) {
 		r->unreadable++;
 		return 0;
@@ -383,14 +363,14 @@ store_rows(struct store *s, int64_t id, store_row_fn *fn, void *ctx, uint64_t *u
 				  "WHERE period = $1 AND digest > $2 ORDER BY digest LIMIT 500";
 	struct row_reader r = { .arena = arena_new(PAGE_BYTES), .fn = fn, .ctx = ctx };
 	struct db_value params[] = { db_int(id), db_blob((struct slice){ 0 }) };
-	uint8_t after[KEY_BYTES];
+	uint8_t after[STORE_KEY_BYTES];
 	int status;
 
 	do {
 		arena_reset(r.arena);
 		r.in_page = 0;
 		status = db_run(s->db, sql, params, 2, take_row, &r, error_r);
-		memcpy(after, r.last_key, KEY_BYTES);
+		memcpy(after, r.last_key, STORE_KEY_BYTES);
 		params[1] = key_value(after);
 	} while (status == 0 && r.in_page == ROWS_PER_PAGE && !r.enough);
 	arena_free(&r.arena);
@@ -418,9 +398,9 @@ store_period_done(struct store *s, int64_t id, const char **error_r)
 	return db_run(s->db, sql, params, 1, NULL, NULL, error_r);
 }
 
-/* At most max of the period's rows, and the period itself when none is left. */
-static int
-prune_period(struct store *s, int64_t id, int64_t max, int64_t *deleted_r, const char **error_r)
+int
+store_delete_period(
+    struct store *s, int64_t id, int64_t max, int64_t *deleted_r, const char **error_r)
 {
 	static const char rows_sql[] =
 	    "DELETE FROM report_rows WHERE period = $1 AND digest IN "
@@ -455,7 +435,7 @@ store_prune(struct store *s, int64_t done_before_s, int64_t any_before_s, const 
 	/* A period counts as a row, so that many empty ones make no long call either. */
 	for (; left > 0; left -= deleted + 1) {
 		found = db_number(s->db, sql, params, 2, &id, error_r);
-		if (found == 1 && prune_period(s, id, left, &deleted, error_r) != 0)
+		if (found == 1 && store_delete_period(s, id, left, &deleted, error_r) != 0)
 			found = -1;
 		if (found != 1)
 			break;

@@ -130,15 +130,34 @@ in_ms(uint32_t ms)
 	return ts;
 }
 
-/* Under the lock. False: it was not committed in time, and the thread has it now. */
-static bool
-wait_for_commit(struct writer *w, struct entry *e)
+/* Under the lock. */
+static void
+wait_until(struct writer *w, struct entry *e, const struct timespec *until)
 {
-	const struct timespec until = in_ms(w->options.wait_ms);
 	int rc = 0;
 
 	while (!e->committed && !w->stalled && rc == 0)
-		rc = pthread_cond_timedwait(&e->committed_now, &w->lock, &until);
+		rc = pthread_cond_timedwait(&e->committed_now, &w->lock, until);
+}
+
+/* Under the lock. False: it was not committed in time, and the thread has it now. */
+static bool
+wait_for_commit(struct writer *w, struct entry *e, const struct waiting *waiting)
+{
+	const struct timespec until = in_ms(w->options.wait_ms);
+	const struct timespec quick = in_ms(
+	    w->options.wait_ms < WRITER_QUICK_MS ? w->options.wait_ms : WRITER_QUICK_MS);
+
+	wait_until(w, e, waiting == NULL ? &until : &quick);
+	if (!e->committed && !w->stalled && waiting != NULL) {
+		(void)pthread_mutex_unlock(&w->lock);
+		waiting_begin(waiting);
+		(void)pthread_mutex_lock(&w->lock);
+		wait_until(w, e, &until);
+		(void)pthread_mutex_unlock(&w->lock);
+		waiting_end(waiting);
+		(void)pthread_mutex_lock(&w->lock);
+	}
 	if (e->committed)
 		return true;
 	e->abandoned = true;
@@ -150,7 +169,7 @@ wait_for_commit(struct writer *w, struct entry *e)
 
 enum writer_outcome
 writer_add(struct writer *w, struct arena *a, const struct report_policy *policy,
-    const struct report_row *row, int64_t at_s)
+    const struct report_row *row, int64_t at_s, const struct waiting *waiting)
 {
 	struct entry *e = entry_new(
 	    policy->domain, report_policy_encode(a, policy), report_row_encode(a, row));
@@ -164,7 +183,7 @@ writer_add(struct writer *w, struct arena *a, const struct report_policy *policy
 	} else {
 		queue_add(&w->queue, e);
 		(void)pthread_cond_signal(&w->work);
-		outcome = wait_for_commit(w, e) ? WRITER_SAFE : WRITER_LATE;
+		outcome = wait_for_commit(w, e, waiting) ? WRITER_SAFE : WRITER_LATE;
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	if (outcome != WRITER_LATE)

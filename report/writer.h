@@ -16,11 +16,13 @@
 #ifndef ASSAY_REPORT_WRITER_H
 #define ASSAY_REPORT_WRITER_H
 
+#include "policy/base/waiting.h"
 #include "report/row.h"
 
-#define WRITER_GROUP_MAX  1000			     /* rows of one commit */
-#define WRITER_QUEUE_MAX  20000			     /* rows waiting; beyond: lost */
-#define WRITER_RETRY_MS	  1000			     /* between two attempts to write */
+#define WRITER_GROUP_MAX  1000	/* rows of one commit */
+#define WRITER_QUEUE_MAX  20000 /* rows waiting; beyond: lost */
+#define WRITER_QUICK_MS	  2	/* a commit that takes no longer is not worth handing work over */
+#define WRITER_RETRY_MS	  1000	/* between two attempts to write */
 #define WRITER_FILE_BYTES (4LL * 1024 * 1024 * 1024) /* of the database; beyond: as a full disk */
 
 struct writer;
@@ -55,9 +57,11 @@ struct writer *writer_open(const struct writer_options *options);
  * NULL; NULL is accepted. No writer_add() may be under way. */
 void writer_close(struct writer **w);
 
-/* policy and row are copied; a is for scratch. */
+/* policy and row are copied; a is for scratch. waiting: told where the commit takes longer than
+ * WRITER_QUICK_MS; NULL: nobody wants to know. */
 enum writer_outcome writer_add(struct writer *w, struct arena *a,
-    const struct report_policy *policy, const struct report_row *row, int64_t at_s);
+    const struct report_policy *policy, const struct report_row *row, int64_t at_s,
+    const struct waiting *waiting);
 
 void writer_counters(struct writer *w, struct writer_counters *out);
 

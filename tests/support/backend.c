@@ -29,6 +29,23 @@ backend_sqlite(struct backend *b, const char *folder, const char *file)
 	(void)snprintf(b->place, sizeof(b->place), "%s/%s", folder, file);
 }
 
+void
+backend_postgres(struct backend *b, const char *conninfo)
+{
+	*b = (struct backend){ .name = "postgres", .make = db_new_postgres };
+	(void)snprintf(b->place, sizeof(b->place), "%s", conninfo);
+}
+
+bool
+backend_postgres_given(struct backend *b)
+{
+	const char *conninfo = getenv("ASSAY_TEST_POSTGRES");
+
+	if (conninfo != NULL)
+		backend_postgres(b, conninfo);
+	return conninfo != NULL;
+}
+
 struct db *
 backend_open(const struct backend *b, uint32_t wait_ms)
 {

@@ -22,6 +22,10 @@ bool backend_folder(char folder[BACKEND_FOLDER_BYTES]);
 void backend_folder_remove(const char *folder);
 
 void backend_sqlite(struct backend *b, const char *folder, const char *file);
+void backend_postgres(struct backend *b, const char *conninfo);
+
+/* The PostgreSQL in $ASSAY_TEST_POSTGRES, which tests/integration/fleet_test sets. False: none. */
+bool backend_postgres_given(struct backend *b);
 
 struct db *backend_open(const struct backend *b, uint32_t wait_ms);
 

@@ -289,7 +289,7 @@ a_row_function_may_run_others_and_stop(const struct backend *b)
 static void
 one_writes_at_a_time(const struct backend *b)
 {
-	struct db *first = open_with_table(b), *second = backend_open(b, 100);
+	struct db *first = open_with_table(b), *second = backend_open(b, 500);
 	const char *error = NULL;
 
 	begin(first);
@@ -372,6 +372,17 @@ on_sqlite(void **state)
 
 	(void)state;
 	backend_sqlite(&b, folder, "cases.db");
+	run_cases(&b);
+}
+
+static void
+on_postgres(void **state)
+{
+	struct backend b;
+
+	(void)state;
+	if (!backend_postgres_given(&b))
+		skip();
 	run_cases(&b);
 }
 
@@ -463,6 +474,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(on_sqlite),
+		cmocka_unit_test(on_postgres),
 		cmocka_unit_test(sqlite_makes_a_private_file),
 		cmocka_unit_test(sqlite_says_what_is_wrong_with_a_file),
 		cmocka_unit_test(sqlite_says_that_it_is_full),

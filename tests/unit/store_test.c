@@ -465,16 +465,33 @@ static const struct {
 };
 
 static void
+run_cases(const struct backend *b)
+{
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("%s: %s\n", b->name, cases[i].name);
+		cases[i].test(b);
+	}
+}
+
+static void
 on_sqlite(void **state)
 {
 	struct backend b;
 
 	(void)state;
 	backend_sqlite(&b, folder, "store.db");
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		print_message("%s: %s\n", b.name, cases[i].name);
-		cases[i].test(&b);
-	}
+	run_cases(&b);
+}
+
+static void
+on_postgres(void **state)
+{
+	struct backend b;
+
+	(void)state;
+	if (!backend_postgres_given(&b))
+		skip();
+	run_cases(&b);
 }
 
 /* ---- without a database ---- */
@@ -624,6 +641,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(on_sqlite),
+		cmocka_unit_test(on_postgres),
 		cmocka_unit_test(periods_begin_at_midnight),
 		cmocka_unit_test(encoding_goes_both_ways),
 		cmocka_unit_test(encoding_is_not_believed),

@@ -95,7 +95,8 @@ add_numbered(struct writer *w, struct arena *a, unsigned n)
 		.spf_human_result = SLICE("mechanism matched: ip4:10.0.0.0/8"),
 		.count = 1,
 	};
-	enum writer_outcome outcome = writer_add(w, a, &policy, &row, 20000LL * 86400 + 43200);
+	enum writer_outcome outcome = writer_add(
+	    w, a, &policy, &row, 20000LL * 86400 + 43200, NULL);
 
 	arena_reset(a);
 	return outcome;
