@@ -201,14 +201,16 @@ evaluation_give_up(struct evaluation *ev, const char *limit)
 }
 
 /*
- * Will the message be DMARC's by SPF alone? Then no signature needs to be looked into, and nothing
- * is remembered of its body. Only by names that need no lookup: a no costs little.
+ * Will DMARC most likely pass by SPF alone? Then no signature needs to be looked into, and nothing
+ * is remembered of the body. Only by names, without a lookup: at worst a finding is missing where
+ * alignment is strict.
  */
 static bool
 spf_will_do(const struct verdict *v)
 {
 	return v->spf.result == SPF_PASS && v->author.domain_count == 1 &&
-	    slice_equal_nocase(v->spf.domain, v->author.domains[0]);
+	    (domain_covers(v->spf.domain, v->author.domains[0]) ||
+		domain_covers(v->author.domains[0], v->spf.domain));
 }
 
 void
