@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "milter/outgoing.h"
 
+#include "conf/signing_rules.h"
 #include "milter/apply.h"
 #include "milter/line_watch.h"
 #include "milter/log.h"
 #include "milter/log_message.h"
-#include "milter/outgoing_rules.h"
 #include "policy/syntax/mailbox.h"
 
 struct outgoing {
@@ -99,11 +99,11 @@ find_keys(struct outgoing *o)
 	const struct conf *conf = o->parts.conf;
 	size_t *numbers = arena_array(o->arena, conf->dkim_key_count, sizeof(*numbers));
 
-	o->key_count = outgoing_choose_keys(conf, o->author_domain, numbers);
+	o->key_count = signing_choose_keys(conf, o->author_domain, numbers);
 	if (o->key_count == 0)
 		return "there is no key for this domain";
 	/* A login proves who it is, not whom it may write as (OpenDKIM issue 187). */
-	if (o->authenticated && !outgoing_may_use(conf, o->login, o->author_domain))
+	if (o->authenticated && !signing_may_use(conf, o->login, o->author_domain))
 		return "the login may not use this domain";
 	o->keys = arena_array(o->arena, o->key_count, sizeof(*o->keys));
 	for (size_t i = 0; i < o->key_count; i++) {

@@ -92,6 +92,30 @@ def check_signatures(zone):
     expect("x= is there", f"t={NOW}; x={int(NOW) + 60};".encode() in run.stdout, True)
 
 
+def check_config(zone):
+    """By configuration: keys by the author's domain, forms, lists of fields."""
+    with open("conf", "w", encoding="ascii") as f:
+        for kind in ("rsa", "ed25519"):
+            f.write(f'dkim_key "{kind}" {{ author_domains = {{ sign.example, "*.sign.example" }} domain = sign.example\n'
+                    f'selector = {kind} key_file = "{os.getcwd()}/{kind}.pem" }}\n')
+        f.write("sign_header = simple sign_expire = 1h sign_also = X-Own\n")
+    raw = b"From: A <a@m.sign.example>\r\nX-Own: 1\r\n\r\nx\r\n"
+    run = assay("sign", "--config", "conf", "--time", NOW, stdin=raw)
+    expect("config: verified", [r[0] + " " + r[3] for r in results(run.stdout, zone)], ["pass simple/relaxed"] * 2)
+    expect("config: x=", f"x={int(NOW) + 3600};".encode() in run.stdout, True)
+    expect("config: sign_also", re.search(rb"h=[^;]*:\s*X-Own", run.stdout) is not None, True)
+    run = assay("sign", "--config", "conf", "--canon", "relaxed/simple", "--time", NOW, stdin=raw)
+    expect("config, options come first", [r[3] for r in results(run.stdout, zone)], ["relaxed/simple"] * 2)
+    rows = [("other domain", ["--config", "conf"], b"From: a@other.example\n\nx\n", 65, b"other.example: there is no key"),
+            ("no author", ["--config", "conf"], b"To: a\n\nx\n", 65, b"there is not one author domain"),
+            ("both", ["--config", "conf", "--domain", "sign.example"], raw, 64, b"no --domain"),
+            ("no file", ["--config", "none"], raw, 65, b"none: No such file")]
+    for name, options, stdin, status, says in rows:
+        run = assay("sign", *options, stdin=stdin)
+        expect(f"config, {name}: status", run.returncode, status)
+        expect(f"config, {name}: says", says in run.stderr, True)
+
+
 def check_sign_refuses():
     raw = b"From: a@sign.example\n\nx\n"
     key = ["--domain", "sign.example", "--key", "rsa=rsa.pem"]
@@ -127,6 +151,7 @@ def main():
             f.write(make_keys())
         check_keygen_refuses()
         check_signatures("zone")
+        check_config("zone")
         check_sign_refuses()
         os.chdir("/")
     print(f"{passed} passed, {failed} failed, 0 skipped")

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/signing_rules.h"
 #include "milter/line_watch.h"
 #include "milter/outgoing.h"
-#include "milter/outgoing_rules.h"
 #include "policy/crypto/private_key.h"
 #include "policy/syntax/base64.h"
 #include "tests/support/dkim_lab.h"
@@ -53,7 +53,7 @@ chooses_keys(void **state)
 	conf->dkim_key_count = COUNT(key_table);
 	for (size_t i = 0; i < COUNT(choices); i++) {
 		size_t numbers[COUNT(key_table)];
-		size_t n = outgoing_choose_keys(conf, slice_str(choices[i].domain), numbers);
+		size_t n = signing_choose_keys(conf, slice_str(choices[i].domain), numbers);
 		char got[COUNT(key_table) + 1] = "";
 
 		for (size_t k = 0; k < n; k++)
@@ -98,7 +98,7 @@ knows_who_may(void **state)
 	conf->sender_count = COUNT(senders);
 	for (size_t i = 0; i < COUNT(logins); i++) {
 		conf->unlisted_senders = logins[i].unlisted;
-		if (outgoing_may_use(conf, slice_str(logins[i].login),
+		if (signing_may_use(conf, slice_str(logins[i].login),
 			slice_str(logins[i].domain)) != logins[i].want)
 			fail_msg("%s may%s use %s", logins[i].login, logins[i].want ? " not" : "",
 			    logins[i].domain);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "milter/outgoing_rules.h"
+#include "conf/signing_rules.h"
 
 #include "policy/syntax/domain.h"
 
@@ -39,7 +39,7 @@ key_fit(const struct conf_dkim_key *k, struct slice domain)
 }
 
 size_t
-outgoing_choose_keys(const struct conf *conf, struct slice author_domain, size_t *numbers)
+signing_choose_keys(const struct conf *conf, struct slice author_domain, size_t *numbers)
 {
 	size_t best = 1, count = 0;
 
@@ -67,7 +67,7 @@ is_own(struct slice login, struct slice domain)
 }
 
 bool
-outgoing_may_use(const struct conf *conf, struct slice login, struct slice author_domain)
+signing_may_use(const struct conf *conf, struct slice login, struct slice author_domain)
 {
 	for (size_t i = 0; i < conf->sender_count; i++) {
 		const struct conf_sender *s = &conf->senders[i];
@@ -83,5 +83,5 @@ outgoing_may_use(const struct conf *conf, struct slice login, struct slice autho
 	case CONF_LOGINS_NONE:
 		return false;
 	}
-	bug("outgoing: unlisted_senders %d", (int)conf->unlisted_senders);
+	bug("signing: unlisted_senders %d", (int)conf->unlisted_senders);
 }
