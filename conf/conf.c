@@ -247,6 +247,22 @@ check_seal(struct loader *l)
 }
 
 static void
+check_reports(struct loader *l)
+{
+	const struct conf_reports *r = &l->conf->reports;
+
+	check_idle(l, "report_email", r->email != NULL && r->org_name == NULL, "report_org_name");
+	check_idle(l, "report_org_name", r->org_name != NULL && r->email == NULL, "report_email");
+	check_idle(l, "report_run", r->run && r->email == NULL, "report_email");
+	check_idle(l, "report_failures", r->when != CONF_REPORT_FAILURES, "report_when = failures");
+	check_idle(
+	    l, "report_password_file", r->password_file != NULL && r->user == NULL, "report_user");
+	if (r->email != NULL && strchr(r->email, '*') != NULL)
+		conf_fault(&l->faults, line_of(l, "report_email", "report_email"),
+		    "report_email: a * is for report_envelope_from");
+}
+
+static void
 check_together(struct loader *l)
 {
 	const struct conf *c = l->conf;
@@ -261,6 +277,7 @@ check_together(struct loader *l)
 	check_idle(l, "require_published", c->dkim_key_count == 0, "dkim_key");
 	check_keys(l);
 	check_seal(l);
+	check_reports(l);
 	if (c->dns.mode == DNS_MODE_FORWARD && c->dns.forwarder_count == 0)
 		conf_fault(&l->faults, line_of(l, "dns_mode", "dns_mode"),
 		    "dns_mode: forward needs dns_forwarders");

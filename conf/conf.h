@@ -43,6 +43,32 @@ struct conf_sender {
 };
 
 enum conf_seal { CONF_SEAL_NONE, CONF_SEAL_FORWARDED, CONF_SEAL_ALL };
+enum conf_report_format { CONF_REPORT_RFC9990, CONF_REPORT_RFC7489 };
+enum conf_report_when {
+	CONF_REPORT_PASS,
+	CONF_REPORT_ACCEPTED,
+	CONF_REPORT_FAILURES,
+	CONF_REPORT_ALWAYS
+};
+enum conf_smtp_tls { CONF_TLS_NEVER, CONF_TLS_TRY, CONF_TLS_REQUIRE };
+
+/* How aggregate reports are made and sent; by assay(1), assayd only starts it. */
+struct conf_reports {
+	const char *org_name, *email; /* NULL: nothing is sent */
+	const char *extra_contact;
+	enum conf_report_format format;
+	enum conf_report_when when;
+	uint32_t failures; /* when FAILURES: so many */
+
+	const char *server, *user, *password_file;
+	enum conf_smtp_tls tls;
+	const char *envelope_from; /* NULL: the null sender; "*" becomes a token */
+	uint32_t limit_total, limit_address, limit_exchanger; /* a day; 0: none */
+	uint32_t retry_interval_s, retry_limit_s;
+
+	bool run;	     /* assayd starts `assay report run` */
+	const char *program; /* NULL: the assay that was installed with assayd */
+};
 
 enum conf_logins { CONF_LOGINS_OWN, CONF_LOGINS_ANY, CONF_LOGINS_NONE };
 
@@ -108,6 +134,7 @@ struct conf {		     /* MT: immutable after conf_load() */
 	bool report_recipient;	     /* with the recipient's domain */
 	const char *report_database; /* the fleet's, as libpq takes it; NULL: none */
 	const char *report_node;     /* our name in it; NULL: the hostname */
+	struct conf_reports reports;
 
 	/* handed down as they are; dmarc.psl is set by whoever opens it */
 	struct evaluator_options evaluator;

@@ -107,6 +107,24 @@ static const struct conf_word dns_modes[] = {
 	{ "recursive", DNS_MODE_RECURSIVE },
 	{ NULL, 0 },
 };
+static const struct conf_word report_formats[] = {
+	{ "rfc9990", CONF_REPORT_RFC9990 },
+	{ "rfc7489", CONF_REPORT_RFC7489 },
+	{ NULL, 0 },
+};
+static const struct conf_word report_whens[] = {
+	{ "pass", CONF_REPORT_PASS },
+	{ "accepted", CONF_REPORT_ACCEPTED },
+	{ "failures", CONF_REPORT_FAILURES },
+	{ "always", CONF_REPORT_ALWAYS },
+	{ NULL, 0 },
+};
+static const struct conf_word smtp_tls[] = {
+	{ "never", CONF_TLS_NEVER },
+	{ "try", CONF_TLS_TRY },
+	{ "require", CONF_TLS_REQUIRE },
+	{ NULL, 0 },
+};
 static const struct conf_word discoveries[] = {
 	{ "treewalk", DMARC_TREEWALK },
 	{ "psl", DMARC_PSL },
@@ -347,6 +365,51 @@ const struct conf_setting conf_settings[] = {
 		  "is in report_store there. Empty: reports are made from report_store." },
 	{ .name = "report_node", .kind = CONF_NAME, .value = "", AT(report_node),
 	  .text = "Name of this server in report_database. Empty: the hostname." },
+
+	{ .group = "Sending aggregate reports (read by assay report, not by assayd)",
+	  .name = "report_org_name", .kind = CONF_TEXT, .value = "", AT(reports.org_name),
+	  .text = "Who reports, as domain owners read it. Nothing is sent while this and report_email are empty." },
+	{ .name = "report_email", .kind = CONF_ADDRESS, .value = "", AT(reports.email),
+	  .text = "Whom domain owners may write to about reports, and the author of the messages that carry them. Its domain "
+		  "signs them: there must be a dkim_key for it, or they do not pass DMARC themselves." },
+	{ .name = "report_extra_contact", .kind = CONF_TEXT, .value = "", AT(reports.extra_contact),
+	  .text = "Further contact details, such as the address of a web page." },
+	{ .name = "report_format", .kind = CONF_WORD, .value = "rfc9990", .words = report_formats, AT(reports.format),
+	  .text = "Form of the XML: that of RFC 9990, or that of its predecessor." },
+	{ .name = "report_when", .kind = CONF_WORD, .value = "failures", .words = report_whens, AT(reports.when),
+	  .text = "Which domains are told about a period: those of which a message passed (pass), or was accepted all the same "
+		  "(accepted), or of which report_failures messages failed (failures), each with those before it; or all that "
+		  "ask for reports (always). To report on every forged name is to write to strangers on the word of spammers." },
+	{ .name = "report_failures", .kind = CONF_INT, .number = 10, RANGE(1, 1000000), AT(reports.failures),
+	  .text = "How many messages that all failed and were refused are worth a report." },
+	{ .name = "report_server", .kind = CONF_SMTP_URL, .value = "smtp://127.0.0.1:25", AT(reports.server),
+	  .text = "The mail server that takes the messages: the local MTA, or a smarthost." },
+	{ .name = "report_tls", .kind = CONF_WORD, .value = "try", .words = smtp_tls, AT(reports.tls),
+	  .text = "STARTTLS with that server: where it is offered, without looking at the certificate (try); or not without "
+		  "it and a good certificate (require); or never." },
+	{ .name = "report_user", .kind = CONF_TEXT, .value = "", AT(reports.user),
+	  .text = "Name to log in with at that server (SMTP AUTH). Empty: no log-in." },
+	{ .name = "report_password_file", .kind = CONF_PATH, .value = "", AT(reports.password_file),
+	  .text = "File whose first line is the password." },
+	{ .name = "report_envelope_from", .kind = CONF_ADDRESS, .value = "", AT(reports.envelope_from),
+	  .text = "Where bounces go. A * in it becomes a word that tells the message: \"bounce+*@example.com\". Give what arrives "
+		  "there to assay report bounce. Empty: the null sender, and bounces come back to nobody." },
+	{ .name = "report_limit", .kind = CONF_INT, .number = 1000, RANGE(0, 10000000), AT(reports.limit_total),
+	  .text = "Reports sent a day, all in all; the rest waits for the next day. 0: no limit." },
+	{ .name = "report_limit_address", .kind = CONF_INT, .number = 200, RANGE(0, 10000000), AT(reports.limit_address),
+	  .text = "The same for one address." },
+	{ .name = "report_limit_exchanger", .kind = CONF_INT, .number = 500, RANGE(0, 10000000), AT(reports.limit_exchanger),
+	  .text = "The same for all addresses whose mail goes to the same organization's mail servers (MX)." },
+	{ .name = "report_retry_interval", .kind = CONF_DURATION, SECONDS(900), RANGE(MINUTE_MS, DAY_MS), AT(reports.retry_interval_s),
+	  .text = "How long after a failure it is tried again; twice as long after each further one, and at most 4h or this." },
+	{ .name = "report_retry_limit", .kind = CONF_DURATION, SECONDS(2 * 86400), RANGE(HOUR_MS, 14 * (uint64_t)DAY_MS),
+	  AT(reports.retry_limit_s),
+	  .text = "How long it is tried." },
+	{ .name = "report_run", .kind = CONF_BOOL, .value = "no", AT(reports.run),
+	  .text = "assayd itself starts assay report run and keeps it running. Else start it, or from time to time assay report "
+		  "send, by other means, such as the units beside this file. Read when assayd starts." },
+	{ .name = "report_program", .kind = CONF_PATH, .value = "", AT(reports.program),
+	  .text = "The assay to start. Empty: the one that was installed with assayd." },
 };
 /* clang-format on */
 const size_t conf_setting_count = sizeof(conf_settings) / sizeof(conf_settings[0]);
@@ -413,12 +476,16 @@ conf_setting_allowed(struct arena *a, const struct conf_setting *s)
 		return "an absolute path; or empty";
 	case CONF_FILE:
 		return "the absolute path of a file that can be read; or empty";
-	case CONF_TEXT:
-		return "printable ASCII; or empty";
 	case CONF_SOCKET:
 		return "unix:/path, local:/path, inet:port@host or inet6:port@host";
 	case CONF_FIELD:
 		return "the name of a header field";
+	case CONF_TEXT:
+		return "one line of text; or empty";
+	case CONF_ADDRESS:
+		return "a mail address; or empty";
+	case CONF_SMTP_URL:
+		return "smtp://host, smtp://host:port or the same with smtps";
 	case CONF_DOMAIN:
 		return "a domain name; or empty";
 	case CONF_ID:
@@ -480,9 +547,11 @@ conf_setting_default(struct arena *a, const struct conf_setting *s)
 	case CONF_NAME:
 	case CONF_PATH:
 	case CONF_FILE:
-	case CONF_TEXT:
 	case CONF_SOCKET:
 	case CONF_FIELD:
+	case CONF_TEXT:
+	case CONF_ADDRESS:
+	case CONF_SMTP_URL:
 	case CONF_DOMAIN:
 	case CONF_ID:
 		return arena_printf(a, "\"%s\"", s->value);

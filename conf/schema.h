@@ -21,9 +21,11 @@ enum conf_kind {       /* type of the field in struct conf */
 	CONF_NAME,     /* const char *, a user or group; NULL: none */
 	CONF_PATH,     /* const char *, absolute; NULL: none */
 	CONF_FILE,     /* the same, and readable */
-	CONF_TEXT,     /* const char *, printable; NULL: none */
+	CONF_TEXT,     /* const char *, one line; NULL: none */
 	CONF_SOCKET,   /* const char * */
 	CONF_FIELD,    /* const char *, name of a header field */
+	CONF_ADDRESS,  /* const char *, of mail; NULL: none */
+	CONF_SMTP_URL, /* const char * */
 	CONF_DOMAIN,   /* struct slice, normal form; empty: none */
 	CONF_ID,       /* struct slice, a token; empty: none */
 	CONF_IDS,      /* struct slice array; from here on: with a count, a list in the file */

@@ -9,10 +9,12 @@
 #include "policy/base/strbuf.h"
 #include "policy/syntax/domain.h"
 
-#define NAME_MAX_BYTES 32 /* of a user or group; useradd(8) */
-#define TEXT_MAX_BYTES 1024
-#define LIST_MAX_ITEMS 4096
-#define DEFAULT_ITEMS  64 /* of a list that a row has for its default */
+#define NAME_MAX_BYTES	32 /* of a user or group; useradd(8) */
+#define TEXT_MAX_BYTES	1024
+#define TEXT_LINE_BYTES 255
+#define LOCAL_MAX_BYTES 64 /* RFC 5321 4.5.3.1.1, and room for a token */
+#define LIST_MAX_ITEMS	4096
+#define DEFAULT_ITEMS	64 /* of a list that a row has for its default */
 
 struct unit {
 	const char *suffix;
@@ -183,15 +185,6 @@ store_word(struct arena *a, const struct conf_setting *s, struct slice text, voi
 }
 
 static bool
-is_printable(struct slice text)
-{
-	for (size_t i = 0; i < text.len; i++)
-		if (text.p[i] < ' ' || text.p[i] > '~')
-			return false;
-	return true;
-}
-
-static bool
 is_name(struct slice text)
 {
 	if (text.len > NAME_MAX_BYTES || (text.len > 0 && text.p[0] == '-'))
@@ -313,6 +306,60 @@ is_server(struct slice text)
 	return ip_parse(slice_sub(text, 0, at == SLICE_NONE ? text.len : at), &ip) == 0;
 }
 
+static bool
+is_line(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if ((unsigned char)text.p[i] < ' ' || text.p[i] == '\x7f')
+			return false;
+	}
+	return text.len <= TEXT_LINE_BYTES;
+}
+
+/* RFC 5321 4.1.2: a dot-string and a domain name; a "*" is for the caller to replace. */
+static bool
+is_address(struct arena *a, struct slice text, const char **why_r)
+{
+	size_t at = slice_find_last(text, '@');
+	struct slice local = slice_sub(text, 0, at), domain;
+
+	if (at == SLICE_NONE || local.len == 0 || local.len > LOCAL_MAX_BYTES ||
+	    local.p[0] == '.' || local.p[local.len - 1] == '.')
+		return false;
+	for (size_t i = 0; i < local.len; i++) {
+		if (!ascii_is_alnum(local.p[i]) &&
+		    strchr("!#$%&'*+-/=?^_`{|}~.", local.p[i]) == NULL)
+			return false;
+		if (local.p[i] == '.' && local.p[i + 1] == '.')
+			return false;
+	}
+	return parse_domain(a, slice_from(text, at + 1), &domain, why_r) == 0;
+}
+
+/* "smtp://host:port"; host is a name or an address, IPv6 in brackets. */
+static bool
+is_smtp_url(struct arena *a, struct slice text, const char **why_r)
+{
+	struct slice rest = slice_from(text, slice_starts(text, SLICE("smtps://")) ? 8 : 7), domain;
+	size_t close = slice_find(rest, ']'), colon;
+	struct ip_address ip;
+	uint32_t port;
+
+	if (!slice_starts(text, SLICE("smtp://")) && !slice_starts(text, SLICE("smtps://")))
+		return false;
+	colon = slice_find(slice_from(rest, close == SLICE_NONE ? 0 : close), ':');
+	if (colon != SLICE_NONE) {
+		colon += close == SLICE_NONE ? 0 : close;
+		if (num_u32(slice_from(rest, colon + 1), 1, 65535, &port) != 0)
+			return false;
+		rest = slice_sub(rest, 0, colon);
+	}
+	if (close != SLICE_NONE)
+		return rest.p[0] == '[' && close + 1 == rest.len &&
+		    ip_parse(slice_sub(rest, 1, close - 1), &ip) == 0;
+	return ip_parse(rest, &ip) == 0 || parse_domain(a, rest, &domain, why_r) == 0;
+}
+
 static int
 store_text(struct arena *a, const struct conf_setting *s, struct slice text, void *object,
     const char **why_r)
@@ -324,12 +371,16 @@ store_text(struct arena *a, const struct conf_setting *s, struct slice text, voi
 		good = is_name(text);
 	else if (s->kind == CONF_PATH || s->kind == CONF_FILE)
 		good = text.len == 0 || is_path(text);
-	else if (s->kind == CONF_TEXT)
-		good = is_printable(text);
 	else if (s->kind == CONF_SOCKET)
 		good = is_socket(a, text, why_r);
 	else if (s->kind == CONF_FIELD)
 		good = is_field_name(text);
+	else if (s->kind == CONF_TEXT)
+		good = is_line(text);
+	else if (s->kind == CONF_ADDRESS)
+		good = text.len == 0 || is_address(a, text, why_r);
+	else if (s->kind == CONF_SMTP_URL)
+		good = is_smtp_url(a, text, why_r);
 	else if (s->kind == CONF_ID)
 		good = is_token(text);
 	else if (s->kind == CONF_DOMAIN)
@@ -436,9 +487,11 @@ conf_value_store(struct arena *a, const struct conf_setting *s, const struct sli
 	case CONF_NAME:
 	case CONF_PATH:
 	case CONF_FILE:
-	case CONF_TEXT:
 	case CONF_SOCKET:
 	case CONF_FIELD:
+	case CONF_TEXT:
+	case CONF_ADDRESS:
+	case CONF_SMTP_URL:
 	case CONF_DOMAIN:
 	case CONF_ID:
 		return store_text(a, s, texts[0], object, why_r);
