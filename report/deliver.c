@@ -262,11 +262,25 @@ deliver_start(struct deliver *d, const struct deliver_job *job)
 	d->under_way++;
 }
 
+/* Did it end before the server could be told of any message? */
+static bool
+before_mail(const struct transfer *t)
+{
+	static const char *const verbs[] = { "", "EHLO", "HELO", "STARTTLS", "AUTH" };
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(t->verb, verbs[i]) == 0)
+			return true;
+	return false;
+}
+
 static enum deliver_result
 judge(const struct transfer *t, CURLcode status)
 {
 	if (status == CURLE_OK)
 		return DELIVER_ACCEPTED;
+	if (before_mail(t))
+		return DELIVER_NO_SERVER;
 	/* A time-out after a reply leaves that reply's code behind: it was none of these. */
 	if (status == CURLE_OPERATION_TIMEDOUT || t->code < 500)
 		return DELIVER_LATER;

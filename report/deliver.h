@@ -9,10 +9,10 @@
  *              delays no other. Who is next, and how many of one domain at once, is up to the
  *              caller.
  *
- *              What the server said is told in three words: it took the message; it refused this
- *              recipient or this message for good (5xx to RCPT TO, or at the end of DATA); anything
- *              else is for later, 5xx to the greeting, STARTTLS, AUTH or MAIL FROM included: these
- *              are about us, not about the destination.
+ *              What the server said is told in few words: it took the message; it refused this
+ *              recipient or this message for good (5xx to RCPT TO, or at the end of DATA); there is
+ *              no getting at it at all, up to AUTH. Anything else is for later, 5xx to MAIL FROM
+ *              included: that is about us, not about the destination.
  * DIAGNOSTICS  deliver_open(): NULL with *error_r set, static text.
  * BUGS         One struct deliver a process at a time; SIGPIPE must be ignored (OpenSSL). MT: one
  *              thread.
@@ -48,7 +48,7 @@ struct deliver_job {	      /* borrowed until it is done */
 	void *ctx;
 };
 
-enum deliver_result { DELIVER_ACCEPTED, DELIVER_REFUSED, DELIVER_LATER };
+enum deliver_result { DELIVER_ACCEPTED, DELIVER_REFUSED, DELIVER_LATER, DELIVER_NO_SERVER };
 
 struct deliver_done {
 	void *ctx;

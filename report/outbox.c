@@ -6,24 +6,28 @@
 #include <sys/random.h>
 
 #include "policy/base/bug.h"
+#include "report/schema.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Both databases know BIGINT and BYTEA: SQLite takes any word for a type. */
 static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS outbox_report ("
+    "CREATE TABLE outbox_report ("
     " report_id TEXT NOT NULL PRIMARY KEY, domain TEXT NOT NULL, begin_s BIGINT NOT NULL,"
-    " end_s BIGINT NOT NULL, made_s BIGINT NOT NULL, messages BIGINT NOT NULL,"
-    " file_name TEXT NOT NULL, bytes BYTEA, why TEXT NOT NULL);"
-    "CREATE INDEX IF NOT EXISTS outbox_report_made ON outbox_report (made_s);"
-    "CREATE TABLE IF NOT EXISTS outbox_delivery ("
+    " end_s BIGINT NOT NULL, made_s BIGINT NOT NULL,"
+    " records BIGINT NOT NULL, messages BIGINT NOT NULL, passed BIGINT NOT NULL,"
+    " quarantined BIGINT NOT NULL, rejected BIGINT NOT NULL, records_left_out BIGINT NOT NULL,"
+    " messages_left_out BIGINT NOT NULL, file_name TEXT NOT NULL, bytes BYTEA,"
+    " why TEXT NOT NULL);"
+    "CREATE INDEX outbox_report_made ON outbox_report (made_s);"
+    "CREATE TABLE outbox_delivery ("
     " report_id TEXT NOT NULL, address TEXT NOT NULL, domain TEXT NOT NULL,"
     " exchanger TEXT NOT NULL, token TEXT NOT NULL, state BIGINT NOT NULL,"
     " attempts BIGINT NOT NULL, next_s BIGINT NOT NULL, made_s BIGINT NOT NULL,"
     " changed_s BIGINT NOT NULL, reply TEXT NOT NULL, PRIMARY KEY (report_id, address));"
-    "CREATE UNIQUE INDEX IF NOT EXISTS outbox_delivery_token ON outbox_delivery (token);"
-    "CREATE INDEX IF NOT EXISTS outbox_delivery_due ON outbox_delivery (state, next_s);"
-    "CREATE INDEX IF NOT EXISTS outbox_delivery_changed ON outbox_delivery (state, changed_s)";
+    "CREATE UNIQUE INDEX outbox_delivery_token ON outbox_delivery (token);"
+    "CREATE INDEX outbox_delivery_due ON outbox_delivery (state, next_s);"
+    "CREATE INDEX outbox_delivery_changed ON outbox_delivery (state, changed_s)";
 
 const char *
 outbox_state_word(enum outbox_state state)
@@ -44,7 +48,9 @@ outbox_state_word(enum outbox_state state)
 int
 outbox_prepare(struct db *db, const char **error_r)
 {
-	return db_script(db, tables, error_r);
+	static const char *const scripts[] = { tables };
+
+	return schema_migrate(db, "outbox", scripts, COUNT(scripts), error_r);
 }
 
 /* ---- putting down ---- */
@@ -94,21 +100,30 @@ static int
 add_report(struct db *db, const struct outbox_report *r, struct db_value bytes, struct slice why,
     const char **error_r)
 {
+	const struct aggregate_summary *n = &r->summary;
 	const struct db_value values[] = {
 		db_text(r->report_id),
 		db_text(r->domain),
 		db_int(r->begin_s),
 		db_int(r->end_s),
 		db_int(r->made_s),
-		db_int(r->messages),
+		db_int((int64_t)n->records),
+		db_int((int64_t)n->messages),
+		db_int((int64_t)n->passed),
+		db_int((int64_t)n->quarantined),
+		db_int((int64_t)n->rejected),
+		db_int((int64_t)n->records_left_out),
+		db_int((int64_t)n->messages_left_out),
 		db_text(r->file_name),
 		bytes,
 		db_text(why),
 	};
 
 	return db_run(db,
-	    "INSERT INTO outbox_report (report_id, domain, begin_s, end_s, made_s, messages,"
-	    " file_name, bytes, why) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	    "INSERT INTO outbox_report (report_id, domain, begin_s, end_s, made_s, records,"
+	    " messages, passed, quarantined, rejected, records_left_out, messages_left_out,"
+	    " file_name, bytes, why)"
+	    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
 	    values, COUNT(values), NULL, NULL, error_r);
 }
 
@@ -237,6 +252,25 @@ outbox_find_token(struct db *db, struct arena *a, struct slice token, struct out
 	return 1;
 }
 
+#define REPORT_COLUMNS                                                                             \
+	"SELECT report_id, domain, begin_s, end_s, made_s, records, messages, passed,"             \
+	" quarantined, rejected, records_left_out, messages_left_out, file_name, why"
+enum { REPORT_COLUMN_COUNT = 14 };
+
+static struct aggregate_summary
+summary_of(const struct db_value *columns)
+{
+	return (struct aggregate_summary){
+		.records = (uint64_t)columns[0].number,
+		.messages = (uint64_t)columns[1].number,
+		.passed = (uint64_t)columns[2].number,
+		.quarantined = (uint64_t)columns[3].number,
+		.rejected = (uint64_t)columns[4].number,
+		.records_left_out = (uint64_t)columns[5].number,
+		.messages_left_out = (uint64_t)columns[6].number,
+	};
+}
+
 static int
 take_report(void *ctx, const struct db_value *columns, size_t count)
 {
@@ -250,16 +284,14 @@ take_report(void *ctx, const struct db_value *columns, size_t count)
 		.begin_s = columns[2].number,
 		.end_s = columns[3].number,
 		.made_s = columns[4].number,
-		.messages = columns[5].number,
-		.file_name = arena_copy(a, columns[6].text),
+		.summary = summary_of(&columns[5]),
+		.file_name = arena_copy(a, columns[12].text),
 	};
-	e->why = arena_copy(a, columns[7].text);
-	if (count > 8 && columns[8].type == DB_BLOB)
-		e->report.bytes = arena_copy(a, columns[8].text);
+	e->why = arena_copy(a, columns[13].text);
+	if (count > REPORT_COLUMN_COUNT && columns[REPORT_COLUMN_COUNT].type == DB_BLOB)
+		e->report.bytes = arena_copy(a, columns[REPORT_COLUMN_COUNT].text);
 	return 0;
 }
-
-#define REPORT_COLUMNS "SELECT report_id, domain, begin_s, end_s, made_s, messages, file_name, why"
 
 int
 outbox_find(struct db *db, struct arena *a, struct slice report_id, bool bytes,

@@ -26,6 +26,7 @@
 #define ASSAY_OUTBOX_H
 
 #include "policy/base/arena.h"
+#include "report/aggregate.h"
 #include "report/db.h"
 
 #define OUTBOX_TOKEN_BYTES 32  /* hexadecimal digits of a token */
@@ -37,10 +38,11 @@ const char *outbox_state_word(enum outbox_state);
 
 struct outbox_report {
 	struct slice report_id, file_name;
-	struct slice domain; /* policy domain */
-	int64_t begin_s, end_s, made_s;
-	int64_t messages;   /* counted in it */
-	struct slice bytes; /* the attachment as it is sent */
+	struct slice domain;	/* policy domain */
+	int64_t begin_s, end_s; /* first second, and the first behind it */
+	int64_t made_s;
+	struct aggregate_summary summary;
+	struct slice bytes; /* the attachment as it is sent: gzip */
 };
 
 struct outbox_destination {

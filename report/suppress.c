@@ -3,18 +3,22 @@
 
 #include <string.h>
 
+#include "report/schema.h"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DAY_S	     ((int64_t)86400)
 
 static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS suppression ("
+    "CREATE TABLE suppression ("
     " address TEXT NOT NULL PRIMARY KEY, strikes BIGINT NOT NULL, since_s BIGINT NOT NULL,"
     " until_s BIGINT NOT NULL, by_hand BIGINT NOT NULL, reason TEXT NOT NULL)";
 
 int
 suppress_prepare(struct db *db, const char **error_r)
 {
-	return db_script(db, tables, error_r);
+	static const char *const scripts[] = { tables };
+
+	return schema_migrate(db, "suppression", scripts, COUNT(scripts), error_r);
 }
 
 int64_t

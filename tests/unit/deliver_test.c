@@ -313,7 +313,7 @@ says_why_nobody_answers(void **state)
 	d = open_deliver(&o);
 	deliver_start(d, &job);
 	done = wait_for_one(d);
-	assert_int_equal(done.result, DELIVER_LATER);
+	assert_int_equal(done.result, DELIVER_NO_SERVER);
 	assert_true(slice_starts(done.reply, SLICE("Failed to connect to 127.0.0.1 port 1")));
 	deliver_close(&d);
 	/* One that is cut off in the middle leaves nothing. */
@@ -339,7 +339,7 @@ requires_tls(void **state)
 	d = open_deliver(&o);
 	deliver_start(d, &job);
 	done = wait_for_one(d);
-	assert_int_equal(done.result, DELIVER_LATER);
+	assert_int_equal(done.result, DELIVER_NO_SERVER);
 	assert_true(slice_find(done.reply, 'S') != SLICE_NONE); /* "... STARTTLS ..." */
 	printf("no STARTTLS: %.*s\n", SLICE_ARG(done.reply));
 	deliver_close(&d);

@@ -80,7 +80,7 @@ report_of(const char *id)
 		.begin_s = NOW - DAY,
 		.end_s = NOW - 1,
 		.made_s = NOW,
-		.messages = 7,
+		.summary.messages = 7,
 		.bytes = SLICE("\x1f\x8b\0zip") };
 }
 
@@ -139,7 +139,7 @@ keeps_what_is_put_down(void **state)
 	assert_int_equal(outbox_find(b->db, b->arena, SLICE("id1"), true, &r, &b->error), 1);
 	assert_true(slice_equal(r.bytes, report_of("id1").bytes));
 	assert_slice(r.file_name, "mx.example!one.example!1!2.xml.gz");
-	assert_int_equal(r.messages, 7);
+	assert_int_equal(r.summary.messages, 7);
 	assert_int_equal(outbox_find(b->db, b->arena, SLICE("id2"), true, &r, &b->error), 0);
 	assert_int_equal(due(b, NOW, &list), 2);
 	assert_int_equal(list[0].token.len, OUTBOX_TOKEN_BYTES);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "report/make.h"
+
+#include <string.h>
+
+#define TRIES 3 /* of a transaction that lost a race */
+
+struct ids {
+	struct arena *arena;
+	int64_t *list;
+	size_t count, size;
+};
+
+static int
+take_id(void *ctx, const struct store_period *period)
+{
+	struct ids *ids = ctx;
+
+	if (ids->count == ids->size) {
+		int64_t *old = ids->list;
+
+		ids->size = ids->size == 0 ? 64 : 2 * ids->size;
+		ids->list = arena_array(ids->arena, ids->size, sizeof(*ids->list));
+		if (old != NULL)
+			memcpy(ids->list, old, ids->count * sizeof(*old));
+	}
+	ids->list[ids->count++] = period->id;
+	return 0;
+}
+
+/* ---- transactions ---- */
+
+struct step {
+	const struct maker *maker;
+	int64_t period;
+	const struct composition *composed;
+};
+
+static int
+close_period(const struct step *s, const char **error_r)
+{
+	return store_period_close(s->maker->composer.store, s->period, error_r);
+}
+
+/* The report and the mark that it is made, or neither. */
+static int
+put_down(const struct step *s, const char **error_r)
+{
+	const struct composition *c = s->composed;
+	int rc;
+
+	if (c->outcome == COMPOSE_REPORT)
+		rc = outbox_add(s->maker->db, &c->report, c->to, c->to_count, error_r);
+	else
+		rc = outbox_skip(s->maker->db, &c->report, slice_str(c->why), error_r);
+	return rc == 0 ? store_period_done(s->maker->composer.store, s->period, error_r) : -1;
+}
+
+static int
+transact(const struct step *s, int (*body)(const struct step *, const char **), struct arena *a,
+    const char **error_r)
+{
+	struct db *db = s->maker->db;
+	const char *why = "?";
+
+	for (int i = 0; i < TRIES; i++) {
+		if (db_begin(db, &why) == 0 && body(s, &why) == 0 && db_commit(db, &why) == 0)
+			return 0;
+		bool again = db_fault(db) == DB_F_BUSY;
+
+		why = arena_str(a, slice_str(why)); /* the connection's, until its next call */
+		db_rollback(db);
+		if (!again)
+			break;
+	}
+	*error_r = why;
+	return -1;
+}
+
+/* ---- one period ---- */
+
+struct task {
+	const struct maker *maker;
+	struct arena *arena;
+	int64_t now_s;
+	bool rehearsal;
+	struct make_counts *counts;
+};
+
+static void
+count(struct make_counts *counts, const struct composition *c, bool failed)
+{
+	if (failed) {
+		counts->failed++;
+		return;
+	}
+	switch (c->outcome) {
+	case COMPOSE_REPORT:
+		counts->made++;
+		return;
+	case COMPOSE_SKIP:
+		counts->skipped++;
+		return;
+	case COMPOSE_LATER:
+		counts->later++;
+		return;
+	}
+}
+
+static int
+work_on(void *ctx, const struct store_period *period)
+{
+	struct task *t = ctx;
+	const struct maker *m = t->maker;
+	struct composition composed;
+	const struct step step = { m, period->id, &composed };
+	const char *error = NULL;
+	int rc = compose(t->arena, &m->composer, period, t->now_s, false, &composed, &error);
+
+	if (rc == 0 && !t->rehearsal && composed.outcome != COMPOSE_LATER)
+		rc = transact(&step, put_down, t->arena, &error);
+	count(t->counts, &composed, rc != 0);
+	if (m->watch != NULL)
+		m->watch(m->ctx, period, &composed, rc != 0 ? error : NULL);
+	return 1;
+}
+
+static int
+make_one(struct task *t, int64_t id, const char **error_r)
+{
+	const struct store_query query = { .not_done = true, .id = id };
+	const struct step step = { t->maker, id, NULL };
+
+	if (!t->rehearsal && transact(&step, close_period, t->maker->arena, error_r) != 0)
+		return -1;
+	return store_periods(t->maker->composer.store, &query, work_on, t, error_r);
+}
+
+static int
+run(const struct maker *m, int64_t now_s, bool rehearsal, struct make_counts *counts,
+    const char **error_r)
+{
+	const struct store_query query = { .not_done = true, .ended_by_s = now_s - MAKE_SETTLE_S };
+	struct ids ids = { .arena = arena_new(SIZE_MAX) };
+	struct task task = { m, arena_new(SIZE_MAX), now_s, rehearsal, counts };
+	int rc;
+
+	*counts = (struct make_counts){ 0 };
+	rc = store_periods(m->composer.store, &query, take_id, &ids, error_r);
+	for (size_t i = 0; rc == 0 && i < ids.count; i++) {
+		if (m->stop != NULL && m->stop(m->ctx))
+			break;
+		rc = make_one(&task, ids.list[i], error_r);
+		arena_reset(task.arena);
+	}
+	arena_free(&task.arena);
+	arena_free(&ids.arena);
+	return rc;
+}
+
+int
+make_reports(const struct maker *m, int64_t now_s, struct make_counts *counts, const char **error_r)
+{
+	return run(m, now_s, false, counts, error_r);
+}
+
+int
+make_rehearse(
+    const struct maker *m, int64_t now_s, struct make_counts *counts, const char **error_r)
+{
+	return run(m, now_s, true, counts, error_r);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NAME         make - periods that are over become reports in the outbox
+ * DESCRIPTION  For each period that ended: close it, so that its rows never change again; compose
+ *              the report; in one transaction put it into the outbox and mark the period as done.
+ *              Killed at any point, the next run finds the period as it was or done, never half.
+ *              One period that can't be reported, whatever the reason, holds up no other, and is
+ *              tried again by the next run.
+ * DIAGNOSTICS  0, or -1 with *error_r set: the list of periods can't be read.
+ */
+#ifndef ASSAY_MAKE_H
+#define ASSAY_MAKE_H
+
+#include "report/compose.h"
+
+/* A period that ended less than this ago may still get rows that are under way. */
+#define MAKE_SETTLE_S 600
+
+struct make_counts {
+	size_t made, skipped, later, failed;
+};
+
+/* Told about each period, for whoever watches. error: NULL, or why it failed. */
+typedef void make_watch_fn(void *ctx, const struct store_period *period,
+    const struct composition *composed, const char *error);
+
+struct maker {		     /* borrowed */
+	struct arena *arena; /* for texts of errors */
+	struct db *db;
+	struct composer composer;
+	make_watch_fn *watch;	 /* may be NULL */
+	bool (*stop)(void *ctx); /* asked between periods; may be NULL */
+	void *ctx;
+};
+
+int make_reports(
+    const struct maker *m, int64_t now_s, struct make_counts *counts, const char **error_r);
+
+/* The same, and nothing is closed, stored or marked: watch() sees what would be. */
+int make_rehearse(
+    const struct maker *m, int64_t now_s, struct make_counts *counts, const char **error_r);
+
+#endif
