@@ -14,10 +14,12 @@
 #define EXIT_UNREADABLE 65 /* input that can't be read: message, zone, configuration */
 #define EXIT_INTERNAL	70 /* a library can't be used */
 #define EXIT_TEMPFAIL	75 /* would be answered 4xx */
+#define EXIT_CONFIG	78 /* the configuration does not allow it */
 
 int check_command(int argc, char **argv);
 int conf_command(int argc, char **argv);
 int keygen_command(int argc, char **argv);
+int report_command(int argc, char **argv);
 int sign_command(int argc, char **argv);
 
 #endif

@@ -12,6 +12,8 @@ static const struct {
 	{ "check", check_command, "say what assayd would do with a message, and why" },
 	{ "conf", conf_command, "check a configuration, or show every setting with its default" },
 	{ "keygen", keygen_command, "make a key for DKIM, and the DNS record for it" },
+	{ "report", report_command,
+	    "aggregate reports: list, show, preview, send, suppress, export" },
 	{ "sign", sign_command, "sign a message with DKIM" },
 };
 

@@ -37,6 +37,7 @@ class _Session(socketserver.StreamRequestHandler):
         if sink.silent:
             sink.awake.wait(30)
             return
+        sink.connections += 1
         self.say(sink.greeting or "220 sink ESMTP")
         taken = Taken()
         for line in self.rfile:
@@ -65,6 +66,9 @@ class _Session(socketserver.StreamRequestHandler):
     def _rcpt(self, sink, taken, recipient):
         local = recipient.partition("@")[0]
         sink.asked.append(local)
+        if local in sink.hanging:
+            sink.awake.wait(600)
+            return
         reply = sink.next(sink.rcpt, local, "250 ok")
         if reply.startswith("250"):
             taken.recipients.append(recipient)
@@ -77,6 +81,8 @@ class _Session(socketserver.StreamRequestHandler):
             if line == b".\r\n":
                 break
             lines.append(line[1:] if line.startswith(b".") else line)
+        else:
+            return  # cut off
         taken.text = b"".join(lines)
         reply = sink.next(sink.data, taken.recipients[0].partition("@")[0], "250 ok")
         if reply.startswith("250"):
@@ -86,27 +92,40 @@ class _Session(socketserver.StreamRequestHandler):
 
 class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
+    request_queue_size = 64
     daemon_threads = True
 
 
 class Sink:
-    """rcpt, data: local part -> replies, one after the other, the last again and again."""
+    """rcpt, data: local part -> replies, one after the other, the last again and again. hanging: local
+    parts that get no reply at all. port 0: any that is free; with: stopped at the end."""
 
-    def __init__(self, address, port):
-        self.port = port
-        self.rcpt, self.data = {}, {}
+    def __init__(self, address="127.0.0.1", port=0):
+        self.rcpt, self.data, self.hanging = {}, {}, set()
+        self.connections = 0
         self.greeting = None
         self.starttls = self.silent = False
         self.awake = threading.Event()
         self.asked, self.messages = [], []
         self.server = _Server((address, port), _Session)
         self.server.sink = self
+        self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @staticmethod
     def next(replies, local, default):
         rest = replies.get(local, [default])
         return rest.pop(0) if len(rest) > 1 else rest[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    @property
+    def url(self):
+        return f"smtp://127.0.0.1:{self.port}"
 
     def stop(self):
         self.awake.set()

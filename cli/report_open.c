@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/report.h"
+#include "conf/key_file.h"
+#include "config.h"
+#include "policy/syntax/domain.h"
+#include "report/mail_parts.h"
+#include "report/suppress.h"
+
+#define BUSY_MS	       10000 /* waiting for assayd's writer */
+#define SLOTS	       8     /* messages under way at once */
+#define CONNECT_MS     30000
+#define TRANSFER_MS    300000
+#define RETRY_MOST_S   14400
+#define PASSWORD_BYTES 256
+
+/* ---- configuration, database ---- */
+
+static int
+load_configuration(struct report_run *r)
+{
+	char *error = NULL;
+
+	r->conf = r->options.config_file == NULL ? conf_defaults()
+						 : conf_load(r->options.config_file, &error);
+	if (r->conf != NULL)
+		return 0;
+	(void)fprintf(stderr, "%s\n", error);
+	free(error);
+	return EXIT_UNREADABLE;
+}
+
+static int
+open_database(struct report_run *r)
+{
+	char *error = NULL;
+
+	if (r->conf->report_store == NULL)
+		return report_complain(
+		    EXIT_CONFIG, "report_store", "nothing is kept, so there is nothing to report");
+	r->db = db_open_sqlite(r->conf->report_store, BUSY_MS, &error);
+	if (r->db != NULL)
+		return 0;
+	(void)report_complain(EXIT_INTERNAL, "report_store", error);
+	free(error);
+	return EXIT_INTERNAL;
+}
+
+int
+report_open_store(struct report_run *r)
+{
+	const char *error = "?";
+	int status = load_configuration(r);
+
+	if (status == 0)
+		status = open_database(r);
+	if (status != 0)
+		return status;
+	r->store = store_open(r->db, &error);
+	if (r->store == NULL || outbox_prepare(r->db, &error) != 0 ||
+	    suppress_prepare(r->db, &error) != 0)
+		return report_complain(EXIT_INTERNAL, "report_store", error);
+	return 0;
+}
+
+/* ---- keys: those of the reporting domain ---- */
+
+static bool
+pattern_fits(const struct conf_pattern *p, struct slice domain)
+{
+	return p->subdomains ? !slice_equal(p->domain, domain) && domain_covers(p->domain, domain)
+			     : slice_equal(p->domain, domain);
+}
+
+static bool
+signs_for(const struct conf_dkim_key *key, struct slice domain)
+{
+	if (key->author_domain_count == 0)
+		return slice_equal(key->domain, domain);
+	for (size_t i = 0; i < key->author_domain_count; i++)
+		if (pattern_fits(&key->author_domains[i], domain))
+			return true;
+	return false;
+}
+
+static int
+load_key(struct report_run *r, const struct conf_dkim_key *key)
+{
+	struct sig_signing_key *out = &r->keys[r->key_count];
+	const char *error = "?";
+	struct private_key *private = key_file_read(
+	    r->arena, r->crypto, key->key_file, geteuid(), getegid(), &error);
+
+	if (private == NULL)
+		return report_complain(EXIT_UNREADABLE, "dkim_key", error);
+	out->domain = key->domain.len > 0 ? key->domain : r->compose.submitter;
+	out->selector = key->selector;
+	out->type = private_key_type(private);
+	out->number = key_ring_add(r->ring, private);
+	r->key_count++;
+	return 0;
+}
+
+static int
+load_keys(struct report_run *r)
+{
+	int status = 0;
+
+	r->ring = key_ring_new(r->crypto);
+	for (size_t i = 0; status == 0 && i < r->conf->dkim_key_count; i++)
+		if (r->key_count < REPORT_KEYS_MAX &&
+		    signs_for(&r->conf->dkim_keys[i], r->compose.submitter))
+			status = load_key(r, &r->conf->dkim_keys[i]);
+	r->holder = key_ring_holder(r->ring);
+	r->sign_options = r->conf->sign;
+	if (r->options.time_s != 0) { /* made at a pretended time it would not verify */
+		r->sign_options.timestamp = false;
+		r->sign_options.expire_s = 0;
+	}
+	r->sign = (struct dkim_sign_job){
+		.crypto = r->crypto,
+		.holder = &r->holder,
+		.options = &r->sign_options,
+		.keys = r->keys,
+		.key_count = r->key_count,
+	};
+	return status;
+}
+
+/* ---- options ---- */
+
+static enum worth_when
+worth_of(enum conf_report_when when)
+{
+	switch (when) {
+	case CONF_REPORT_PASS:
+		return WORTH_PASS;
+	case CONF_REPORT_ACCEPTED:
+		return WORTH_ACCEPTED;
+	case CONF_REPORT_FAILURES:
+		return WORTH_FAILURES;
+	case CONF_REPORT_ALWAYS:
+		return WORTH_ALWAYS;
+	}
+	bug("worth_of: %d", (int)when);
+}
+
+static enum deliver_tls
+tls_of(enum conf_smtp_tls tls)
+{
+	switch (tls) {
+	case CONF_TLS_NEVER:
+		return DELIVER_TLS_NEVER;
+	case CONF_TLS_TRY:
+		return DELIVER_TLS_TRY;
+	case CONF_TLS_REQUIRE:
+		return DELIVER_TLS_REQUIRE;
+	}
+	bug("tls_of: %d", (int)tls);
+}
+
+/* Who previews before anything is set up reports as this host. */
+static void
+set_compose(struct report_run *r)
+{
+	const struct conf *c = r->conf;
+	const struct conf_reports *reports = &c->reports;
+	struct slice email = reports->email != NULL
+	    ? slice_str(reports->email)
+	    : slice_str(arena_printf(r->arena, "postmaster@%.*s", SLICE_ARG(c->hostname)));
+
+	r->compose = (struct compose_options){
+		.org_name = reports->org_name != NULL ? slice_str(reports->org_name) : c->hostname,
+		.email = email,
+		.extra_contact = slice_str(reports->extra_contact),
+		.submitter = arena_copy_lower(r->arena, mail_address_domain(email)),
+		.node = c->hostname,
+		.generator = SLICE(PACKAGE_STRING),
+		.format = reports->format == CONF_REPORT_RFC9990 ? AGGREGATE_RFC9990
+								 : AGGREGATE_RFC7489,
+		.worth = { worth_of(reports->when), reports->failures },
+		.dmarc = &r->dmarc,
+		.lookups = c->evaluator.lookups,
+	};
+}
+
+/* The first line. */
+static int
+read_password(struct report_run *r, const char **password_r)
+{
+	const char *path = r->conf->reports.password_file;
+	char line[PASSWORD_BYTES] = "";
+	FILE *f;
+
+	if (path == NULL)
+		return 0;
+	f = fopen(path, "re");
+	if (f == NULL)
+		return report_complain(EXIT_UNREADABLE, path, strerror(errno));
+	if (fgets(line, sizeof(line), f) == NULL)
+		line[0] = '\0';
+	(void)fclose(f);
+	line[strcspn(line, "\r\n")] = '\0';
+	*password_r = arena_str(r->arena, slice_str(line));
+	explicit_bzero(line, sizeof(line));
+	return 0;
+}
+
+static int
+set_send(struct report_run *r)
+{
+	const struct conf_reports *reports = &r->conf->reports;
+
+	r->send = (struct send_options){
+		.deliver = { .server = reports->server,
+		    .helo = arena_str(r->arena, r->conf->hostname),
+		    .tls = tls_of(reports->tls),
+		    .user = reports->user,
+		    .connect_ms = CONNECT_MS,
+		    .transfer_ms = TRANSFER_MS,
+		    .slots = SLOTS },
+		.retry = { .interval_s = reports->retry_interval_s,
+		    .most_s = reports->retry_interval_s > RETRY_MOST_S ? reports->retry_interval_s
+								       : RETRY_MOST_S,
+		    .limit_s = reports->retry_limit_s },
+		.limits = { reports->limit_total, reports->limit_address,
+		    reports->limit_exchanger },
+		.from = r->compose.email,
+		.from_name = r->compose.org_name,
+		.submitter = r->compose.submitter,
+		.envelope_from = slice_str(reports->envelope_from),
+		.sign = r->key_count > 0 ? &r->sign : NULL,
+	};
+	return read_password(r, &r->send.deliver.password);
+}
+
+/* ---- DNS, crypto ---- */
+
+static int
+open_libraries(struct report_run *r)
+{
+	struct dns_backend *backend;
+	const char *error = "?";
+
+	r->dmarc = r->conf->evaluator.dmarc;
+	if (r->dmarc.discovery == DMARC_PSL) {
+		r->psl = psl_open(r->arena, r->conf->psl_file, &error);
+		if (r->psl == NULL)
+			return report_complain(EXIT_UNREADABLE, "public suffix list", error);
+		r->dmarc.psl = r->psl;
+	}
+	r->crypto = crypto_new(r->arena, &error);
+	if (r->crypto == NULL)
+		return report_complain(EXIT_INTERNAL, "OpenSSL", error);
+	backend = dns_unbound_new(r->arena, &r->conf->dns, &error);
+	if (backend == NULL)
+		return report_complain(EXIT_INTERNAL, "DNS", error);
+	r->resolver = resolver_new(backend, &r->conf->resolver);
+	return 0;
+}
+
+int
+report_open_engine(struct report_run *r)
+{
+	int status = open_libraries(r);
+
+	if (status != 0)
+		return status;
+	set_compose(r);
+	status = load_keys(r);
+	return status == 0 ? set_send(r) : status;
+}
+
+void
+report_close(struct report_run *r)
+{
+	store_close(&r->store);
+	db_close(&r->db);
+	resolver_free(&r->resolver);
+	key_ring_free(&r->ring);
+	crypto_free(&r->crypto);
+	psl_close(&r->psl);
+	conf_free(&r->conf);
+	arena_free(&r->arena);
+}
+
+size_t
+report_say_why_not(const struct report_run *r, FILE *f)
+{
+	const struct conf_reports *reports = &r->conf->reports;
+	struct slice domain;
+
+	if (reports->email == NULL) {
+		(void)fputs("Nothing is sent: report_email and report_org_name are not set.\n", f);
+		return 1;
+	}
+	domain = mail_address_domain(slice_str(reports->email));
+	for (size_t i = 0; i < r->conf->dkim_key_count; i++)
+		if (signs_for(&r->conf->dkim_keys[i], domain))
+			return 0;
+	(void)fprintf(f,
+	    "Reports go out unsigned: there is no dkim_key for %.*s, so they may fail DMARC.\n",
+	    SLICE_ARG(domain));
+	return 0;
+}

@@ -1,0 +1,389 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""assay report send: killed at every step, servers that misbehave, limits, bounces.
+
+nsd for the DNS, a mail server of our own (lab/sink.py), the real assay. Exit: 0, 1 for a failure, 77 where
+it can't run (with the reason).
+"""
+
+import email
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from lab.assayd import program
+from lab.dns import Nsd
+from lab.process import free_ports, remove_folder, temporary_folder
+from lab.sink import Sink
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DAY = 86400
+AT = 1795651200  # in the period that is reported
+NOW = AT + DAY + 3600
+PREFIX = """. 300 IN SOA ns.lab.example. hostmaster.lab.example. 1 3600 600 86400 300
+. 300 IN NS ns.lab.example.
+ns.lab.example. IN A 127.0.0.1
+null.d1.example. IN MX 0 .
+"""
+PROVIDERS = {1: "provider", 2: "provider", 3: "provider"}
+passed, failures = [], []
+
+
+def expect(name, got, want):
+    (passed if got == want else failures).append(name)
+    if got != want:
+        print(f"FAIL {name}\n     got {got!r}, want {want!r}", flush=True)
+
+
+class Case:
+    """A store of its own, and assay report on it."""
+
+    serial = 0
+
+    def __init__(self, folder, dns_port, url, settings=""):
+        Case.serial += 1
+        self.folder = os.path.join(folder, str(Case.serial))
+        os.mkdir(self.folder)
+        self.file = os.path.join(self.folder, "reports.sqlite")
+        self.conf = os.path.join(self.folder, "assay.conf")
+        self.now = NOW
+        with open(self.conf, "w", encoding="ascii") as f:
+            f.write(f'report_store = "{self.file}"\nhostname = mx.us.example\nreport_server = "{url}"\n'
+                    'report_org_name = "Us"\nreport_email = "dmarc@us.example"\n'
+                    f'dns_mode = forward\ndns_forwarders = {{ "127.0.0.1@{dns_port}" }}\n{settings}')
+
+    def fill(self, domains, rows, count, rua=None):
+        subprocess.run([program("tests/integration/report_fill"), self.file, str(AT), str(domains), str(rows),
+                        str(count), *([rua] if rua else [])], check=True)
+        return self
+
+    def report(self, *arguments, env=None, stdin=b"", timeout=60):
+        run = subprocess.run([program("assay"), "report", *arguments, "--config", self.conf, "--time", str(self.now)],
+                             input=stdin, capture_output=True, env={**os.environ, **(env or {})}, timeout=timeout)
+        run.text = run.stdout.decode() + run.stderr.decode()
+        return run
+
+    def send(self, **options):
+        return self.report("send", **options)
+
+
+def message_of(raw):
+    """Report-ID, Message-ID, file name and XML."""
+    m = email.message_from_bytes(raw)
+    part = next(p for p in m.walk() if p.get_content_type() == "application/gzip")
+    report_id = re.search(r"Report-ID:\s*<([^>]+)>", m["Subject"]).group(1)
+    return report_id, m["Message-ID"], part.get_filename(), gzip.decompress(part.get_payload(decode=True)).decode()
+
+
+def counted(xml):
+    return sum(int(n) for n in re.findall(r"<count>(\d+)</count>", xml))
+
+
+# ---- killed ----
+
+# Those under way between the server's 250 and our commit may go out twice, as the same message.
+POINTS = [  # name, when, what, text, calls let pass, may that be so
+    ("before the period is closed", "before", "sql", "UPDATE report_periods SET state = 1", 0, False),
+    ("closed, not committed", "after", "sql", "UPDATE report_periods SET state = 1", 0, False),
+    ("second period about to be closed", "before", "sql", "UPDATE report_periods SET state = 1", 1, False),
+    ("before the report is put down", "before", "sql", "INSERT INTO outbox_report", 0, False),
+    ("report put down, no destination yet", "after", "sql", "INSERT INTO outbox_report", 0, False),
+    ("destination put down, period not marked", "after", "sql", "INSERT INTO outbox_delivery", 0, False),
+    ("period marked, not committed", "after", "sql", "UPDATE report_periods SET state = 2", 0, False),
+    ("second report before its commit", "before", "sql", "COMMIT", 8, False),
+    ("all made, nothing claimed", "before", "sql", "UPDATE outbox_delivery SET next_s", 0, False),
+    ("claimed, nothing sent", "after", "sql", "UPDATE outbox_delivery SET next_s", 0, False),
+    ("after MAIL FROM", "after", "send", "MAIL FROM", 0, False),
+    ("before the message", "before", "send", "Subject: Report", 0, False),
+    ("in the message", "after", "send", "Subject: Report", 0, True),
+    ("the server has it, its 250 not read", "wait", "end", ".\r\n", 0, True),
+    ("250 read, not recorded", "before", "sql", "UPDATE outbox_delivery SET state", 0, True),
+    ("recorded", "after", "sql", "UPDATE outbox_delivery SET state", 0, True),
+    ("second 250 read, not recorded", "before", "sql", "UPDATE outbox_delivery SET state", 1, True),
+    ("old ones about to be removed", "before", "sql", "DELETE FROM outbox_report", 0, False),
+]
+DOMAINS, ROWS, EACH = 3, 5, 2
+
+
+def killed_at(point, folder, dns_port, shim):
+    """What came of it: a row of the table, and faults."""
+    name, when, what, text, skip, may_double = point
+    with Sink() as sink:
+        case = Case(folder, dns_port, sink.url).fill(DOMAINS, ROWS, EACH)
+        env = {"LD_PRELOAD": shim, "KILL_WHEN": "after" if when == "wait" else when, "KILL_WHAT": what,
+               "KILL_TEXT": text, "KILL_SKIP": str(skip), "KILL_WAIT_MS": "300" if when == "wait" else "0"}
+        first = case.send(env=env)
+        case.now += 3600
+        second = case.send()
+        third = case.send()
+        got = [message_of(m.text) for m in sink.messages]
+    ids = {m[0] for m in got}
+    rows = sum(xml.count("<record>") for xml in {m[0]: m[3] for m in got}.values())
+    messages = sum(counted(xml) for xml in {m[0]: m[3] for m in got}.values())
+    doubles = len(got) - len({m[1] for m in got})
+    faults = [text for text, bad in (
+        ("it was not killed", first.returncode != -9),
+        (f"the next run: {second.returncode}: {second.text}", second.returncode != 0),
+        (f"the third run sent something: {third.text}", third.returncode != 0 or "sent to" in third.text),
+        ("two reports share a Report-ID", len(ids) != len({(m[0], m[2], m[3]) for m in got})),
+        ("a report was lost", len(ids) != DOMAINS),
+        ("a message went out twice", doubles > (DOMAINS if may_double else 0)),
+        ("two Message-IDs for one", len({m[1] for m in got}) != DOMAINS),
+        ("counts are wrong", messages != DOMAINS * ROWS * EACH),
+    ) if bad]
+    return (name, DOMAINS * ROWS, rows, DOMAINS * ROWS * EACH, messages, len(got), len(ids), doubles), faults
+
+
+def check_kills(folder, dns_port):
+    shim = os.path.join(folder, "kill_point.so")
+    subprocess.run(["gcc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", shim, os.path.join(HERE, "kill_point.c"), "-ldl"],
+                   check=True)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda p: killed_at(p, folder, dns_port, shim), POINTS))
+    print(f"{'kill -9':<42} {'rows':>5} {'found':>5} {'mails':>5} {'found':>5} {'sent':>5} {'ids':>4} {'twice':>5}")
+    for row, faults in results:
+        print(f"{row[0]:<42} {row[1]:>5} {row[2]:>5} {row[3]:>5} {row[4]:>5} {row[5]:>5} {row[6]:>4} {row[7]:>5}", flush=True)
+        expect(f"kill -9: {row[0]}", faults, [])
+
+
+# ---- servers that misbehave ----
+
+def check_server(folder, dns_port):
+    case = Case(folder, dns_port, f"smtp://127.0.0.1:{free_ports(1)[0]}").fill(3, 1, 1)
+    run = case.send()
+    expect("nobody listens", (run.returncode, "can't be reached" in run.text), (75, True))
+    with Sink() as sink:
+        sink.greeting = "554 5.3.2 not you"
+        case = Case(folder, dns_port, sink.url).fill(20, 1, 1)
+        run = case.send()
+        expect("it refuses us", (run.returncode, "can't be reached" in run.text, sink.messages), (75, True, []))
+        expect("it is not asked again and again", sink.connections <= 8, True)
+        expect("nobody is to blame", "left alone" in case.report("list").text, False)
+        case.now += 3600
+        sink.greeting = "220 ready"
+        run = case.send()
+        expect("it is well again", (run.returncode, len(sink.messages)), (0, 20))
+
+
+def misbehave(sink):
+    """Recipients who say what they do."""
+    sink.hanging = {"hang"}
+    sink.rcpt = {"r550": ["550 5.1.1 as asked"], "r450": ["450 4.2.1 as asked"]}
+    sink.data = {"d554": ["554 5.6.0 as asked"], "d451": ["451 4.3.0 as asked"]}
+
+
+def check_destinations(folder, dns_port):
+    with Sink() as sink:
+        misbehave(sink)
+        case = Case(folder, dns_port, sink.url)
+        for local in ("hang", "r550", "d554", "r450", "d451"):
+            case.fill(1, 1, 1, f"mailto:{local}@d1.example")  # a policy of its own, and so a report
+        case.fill(40, 1, 1)
+        began = time.monotonic()
+        process = subprocess.Popen([program("assay"), "report", "send", "--config", case.conf, "--time", str(NOW)],
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        while len(sink.messages) < 39 and time.monotonic() < began + 20:
+            time.sleep(0.02)
+        took = time.monotonic() - began
+        expect("39 others are done while one hangs", len({m.recipients[0] for m in sink.messages}) >= 39, True)
+        print(f"39 messages to 39 domains beside one that hangs: {took:.2f} s", flush=True)
+        process.kill()
+        process.communicate()
+
+
+def check_refusals(folder, dns_port):
+    with Sink() as sink:
+        misbehave(sink)
+        case = Case(folder, dns_port, sink.url)
+        for local in ("r550", "d554", "r450", "d451"):
+            case.fill(1, 1, 1, f"mailto:{local}@d1.example")
+        case.fill(2, 1, 1)
+        run = case.send()
+        expect("some refuse: status", run.returncode, 1)
+        expect("the others have theirs", sorted(m.recipients[0] for m in sink.messages), ["rua@d1.example", "rua@d2.example"])
+        listed = case.report("list").text
+        for address in ("r550@d1.example", "d554@d1.example"):
+            expect(f"{address} is left alone", f"{address} until 2026-11-28 01:00, it refused: 55" in listed, True)
+        for address in ("r450@d1.example", "d451@d1.example"):
+            expect(f"{address} is tried again", f"to {address}: pending, next try 2026-11-27 01:15: 45" in listed, True)
+        before = len(sink.asked)
+        case.send()
+        expect("and not at once", len(sink.asked), before)
+        case.now += 3 * DAY
+        run = case.send()
+        expect("given up in the end", ("given up: r450" in run.text, "given up: d451" in run.text), (True, True))
+        expect("and left alone", "r450@d1.example until" in case.report("list").text, True)
+
+
+def check_limits(folder, dns_port):
+    with Sink() as sink:
+        case = Case(folder, dns_port, sink.url, "report_limit = 4\n").fill(6, 1, 1)
+        run = case.send()
+        expect("limit a day", (run.returncode, len(sink.messages)), (75, 4))
+        case.now += DAY
+        case.send()
+        expect("the rest the next day", len(sink.messages), 6)
+    with Sink() as sink:
+        case = Case(folder, dns_port, sink.url, "report_limit_exchanger = 2\n").fill(6, 1, 1)
+        run = case.send()
+        expect("limit for a mail exchanger", (run.returncode, len(sink.messages), sorted(m.recipients[0] for m in sink.messages)[-3:]),
+               (75, 5, ["rua@d4.example", "rua@d5.example", "rua@d6.example"]))
+    with Sink() as sink:
+        case = Case(folder, dns_port, sink.url, "report_limit_address = 2\n")
+        for rua in ("mailto:rua@d1.example", "mailto:rua@d1.example!10m", "mailto:rua@d1.example!20m"):
+            case.fill(1, 1, 1, rua)
+        run = case.send()
+        expect("limit for an address", (run.returncode, len(sink.messages)), (75, 2))
+
+
+def check_no_harm(folder, dns_port):
+    with Sink() as sink:
+        rows = (("mailto:rua@null.d1.example", "nobody takes mail there"),  # RFC 7505
+                ("mailto:rua@not-there.d1.example", "nobody takes mail there"),
+                ("mailto:rua@d2.example", "the host does not say that it wants these reports"),
+                ("https://d1.example/", "not a mailto URI"), ("nonsense", "not an address that mail can be sent to"))
+        for rua, why in rows:
+            case = Case(folder, dns_port, sink.url).fill(1, 1, 1, rua)
+            run = case.send()
+            expect(f"{rua}: no report", (run.returncode, len(sink.messages)), (0, 0))
+            expect(f"{rua}: and it says why", re.findall("not reported: (.*)", case.report("list", "--all").text), [why])
+        case = Case(folder, dns_port, sink.url).fill(2, 1, 1)
+        case.report("suppress", "rua@D1.example", "--reason", "they asked")
+        case.send()
+        expect("who is suppressed gets none", [m.recipients[0] for m in sink.messages], ["rua@d2.example"])
+        expect("and is listed", "rua@d1.example until lifted, by hand: they asked" in case.report("list").text, True)
+        expect("lifted", case.report("suppress", "--lift", "rua@d1.example").returncode, 0)
+        report_id = re.search(r"  ([0-9a-z]{32})  d1.example", case.report("list").text).group(1)
+        expect("sent again by hand", (case.report("send", "--again", report_id).returncode,
+                                      [m.recipients[0] for m in sink.messages]), (0, ["rua@d2.example", "rua@d1.example"]))
+
+
+BOUNCE = """From: MAILER-DAEMON@mx.us.example
+To: {to}
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+
+I'm sorry.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.us.example
+
+Final-Recipient: rfc822; rua@d1.example
+Action: {action}
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 no such user
+
+--b
+Content-Type: text/rfc822-headers
+
+Message-ID: {message_id}
+--b--
+"""
+
+
+def check_bounces(folder, dns_port):
+    with Sink() as sink:
+        case = Case(folder, dns_port, sink.url, 'report_envelope_from = "bounce+*@us.example"\n').fill(2, 1, 1)
+        case.send()
+        of = {m.recipients[0]: m for m in sink.messages}
+        envelope, raw = of["rua@d1.example"].sender, of["rua@d1.example"].text
+        message_id = message_of(raw)[1]
+        expect("the envelope sender tells the message", envelope, f"bounce+{message_id[1:33]}@us.example")
+
+        def bounce(**fields):
+            return case.report("bounce", stdin=BOUNCE.format(**fields).encode())
+
+        forged = bounce(to="x@us.example", action="failed", message_id="<" + "0" * 32 + "@us.example>")
+        expect("a forged bounce", (forged.returncode, "no message of ours" in forged.text), (1, True))
+        expect("a delay", bounce(to=envelope, action="delayed", message_id="").returncode, 0)
+        expect("nobody is left alone yet", "left alone" in case.report("list").text, False)
+        expect("no bounce at all", case.report("bounce", stdin=b"Subject: hello\n\nhi\n").returncode, 65)
+        expect("by Message-ID", bounce(to="x", action="failed", message_id=message_id).returncode, 0)
+        listed = case.report("list").text
+        expect("it is left alone", "rua@d1.example until 2026-11-28 01:00, it refused: bounced: smtp; 550 5.1.1" in listed,
+               True)
+        other = of["rua@d2.example"].sender
+        expect("by the address", bounce(to=other.upper(), action="failed", message_id="").returncode, 0)
+        expect("both", "rua@d2.example until" in case.report("list").text, True)
+
+
+def check_dry_run(folder, dns_port):
+    with Sink() as sink:
+        case = Case(folder, dns_port, sink.url).fill(2, 3, 2)
+        out = os.path.join(case.folder, "out")
+        os.mkdir(out)
+        before = case.report("list").text
+        run = case.report("send", "--dry-run", out)
+        expect("rehearsal", (run.returncode, sorted(f.split("!")[1] for f in os.listdir(out)), sink.messages),
+               (0, ["d1.example", "d2.example"], []))
+        expect("nothing has changed", case.report("list").text, before)
+        with open(os.path.join(out, sorted(os.listdir(out))[0]), "rb") as f:
+            rehearsed = message_of(f.read())
+        preview = case.report("preview", "d1.example", "--xml")
+        case.send()
+        real = message_of(next(m.text for m in sink.messages if m.recipients[0] == "rua@d1.example"))
+        expect("the rehearsal is the report", (rehearsed[0], rehearsed[2], rehearsed[3]), (real[0], real[2], real[3]))
+        expect("so is the preview", preview.stdout.decode(), real[3])
+        shown = case.report("show", "--xml", real[0])
+        expect("and what is shown", shown.stdout.decode(), real[3])
+        case.report("export", out)
+        with open(os.path.join(out, real[2]), "rb") as f:
+            expect("and exported", gzip.decompress(f.read()).decode(), real[3])
+        again = case.report("send", "--again", real[0])
+        resent = message_of(sink.messages[-1].text)
+        expect("a re-send is the same to the byte", (again.returncode, resent), (0, real))
+
+
+def check_misuse(folder, dns_port):
+    case = Case(folder, dns_port, f"smtp://127.0.0.1:{free_ports(1)[0]}")
+    with open(case.conf, encoding="ascii") as f:
+        text = f.read()
+    with open(case.conf, "w", encoding="ascii") as f:
+        f.write(re.sub("report_(org_name|email).*\n", "", text))
+    run = case.send()
+    expect("not set up", (run.returncode, "report_email and report_org_name are not set" in run.text), (78, True))
+    for name, arguments, status in (
+            ("no command", ["frobnicate"], 64), ("not its option", ["list", "--xml"], 64), ("no argument", ["show"], 64),
+            ("two arguments", ["show", "a", "b"], 64), ("no such report", ["show", "a"], 1),
+            ("no such domain", ["preview", "a.example"], 1), ("no address", ["suppress", "a"], 64),
+            ("not on the list", ["suppress", "--lift", "a@b.example"], 1)):
+        run = case.report(*arguments)
+        expect(f"{name}: status", (run.returncode, run.stderr != b""), (status, True))
+
+
+def main():
+    if not os.access("/usr/sbin/nsd", os.X_OK):
+        print("not installed: nsd")
+        return 77
+    folder = temporary_folder()
+    zone = PREFIX + "".join(f"d{i}.example. IN MX 10 mx.{PROVIDERS.get(i, f'd{i}')}.example.\n_dmarc.d{i}.example. IN TXT \"v=DMARC1; p=reject\"\n" for i in range(1, 100))
+    nsd = Nsd(folder, zone)
+    try:
+        nsd.start()
+        checks = [check_server, check_destinations, check_refusals, check_limits, check_no_harm, check_bounces,
+                  check_dry_run, check_misuse]
+        if os.environ.get("ASSAY_SANITIZED") or shutil.which("gcc") is None:
+            print("kill -9 at each point: skipped, nothing can be preloaded into a sanitized program")
+        else:
+            checks.insert(0, check_kills)
+        for check in checks:
+            check(folder, nsd.port)
+    finally:
+        nsd.stop()
+        remove_folder(folder)
+    print(f"{len(passed)} passed, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
