@@ -13,6 +13,7 @@
 #include "milter/log.h"
 #include "milter/pid_file.h"
 #include "milter/privileges.h"
+#include "milter/reporter.h"
 #include "milter/signals.h"
 #include "milter/socket_file.h"
 #include "policy/base/limits.h"
@@ -27,7 +28,8 @@ struct server {
 	struct traffic traffic;
 	struct key_monitor keys;
 	struct service_slot slot;
-	char *socket_path; /* NULL: no Unix socket */
+	struct reporter *reporter; /* NULL: assayd starts none */
+	char *socket_path;	   /* NULL: no Unix socket */
 	char *pid_file;
 	pthread_t main_thread;
 	bool front_started;
@@ -184,6 +186,9 @@ warn_of_what_waits(const struct conf *was, const struct conf *is)
 	if (was->milter_timeout_s != is->milter_timeout_s)
 		log_line(
 		    LOG_LEVEL_WARNING, "reload: milter_timeout changes at the next start only");
+	warn_unless_equal("report_program", was->reports.program, is->reports.program);
+	if (was->reports.run != is->reports.run)
+		log_line(LOG_LEVEL_WARNING, "reload: report_run changes at the next start only");
 }
 
 static void
@@ -208,6 +213,7 @@ reload(struct server *d)
 
 		/* First done, then said: who reads the line may count on it. */
 		service_slot_set(&d->slot, next);
+		reporter_reload(d->reporter);
 		log_line(LOG_LEVEL_INFO, "reloaded %s, dns cache %s", d->options->conf_file,
 		    kept ? "kept" : "new");
 	}
@@ -307,6 +313,7 @@ stop(struct server *d, pthread_t front)
 
 	log_line(LOG_LEVEL_INFO, "stopping, messages_open=%llu", count(&d->traffic.messages_open));
 	traffic_close(&d->traffic);
+	reporter_stop(&d->reporter);
 	ends = d->front->stop();
 	remove_files(d);
 	if (!wait_for_none(&d->traffic.messages_open, LIMIT_STOP_WAIT_MS))
@@ -319,6 +326,15 @@ stop(struct server *d, pthread_t front)
 	    pthread_join(front, NULL) == 0;
 	log_line(LOG_LEVEL_INFO, "stopped");
 	return ends;
+}
+
+static void
+start_reporter(struct server *d, const struct conf_reports *reports)
+{
+	if (reports->run)
+		d->reporter = reporter_start(
+		    reports->program != NULL ? reports->program : d->options->report_program,
+		    d->options->conf_file);
 }
 
 static int
@@ -344,10 +360,12 @@ serve(struct server *d, struct service *first)
 	}
 	log_line(LOG_LEVEL_INFO, "serving on %s, front %s, configuration %s",
 	    service_conf(first)->socket, d->front->name, d->options->conf_file);
+	start_reporter(d, &service_conf(first)->reports);
 	while (!handle_signal(d, signals_next(SIGNALS_WAIT)))
 		;
 	if (atomic_load(&d->front_ended)) {
 		log_line(LOG_LEVEL_ERROR, "front %s gave up listening", d->front->name);
+		reporter_stop(&d->reporter);
 		remove_files(d);
 		return EXIT_FAILURE;
 	}

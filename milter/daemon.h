@@ -12,6 +12,7 @@
 
 struct daemon_options {
 	const char *conf_file;
+	const char *report_program; /* unless the configuration names another */
 	bool keep_cores;
 };
 

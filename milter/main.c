@@ -22,7 +22,8 @@ usage(void)
 int
 main(int argc, char **argv)
 {
-	struct daemon_options options = { .conf_file = ASSAY_CONF_FILE };
+	struct daemon_options options = { .conf_file = ASSAY_CONF_FILE,
+		.report_program = ASSAY_PROGRAM };
 	bool check = false;
 	int c;
 
