@@ -7,7 +7,6 @@
  * and the status of the chain so far, are those of Authentication-Results of DOMAIN. verify: a line
  * "name result reason" for each file.
  */
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -44,8 +43,9 @@ add_field(struct strbuf *b, const char *name, struct slice value)
 }
 
 static void
-seal_file(struct batch *s, const char *path, const char *name)
+seal_file(void *ctx, const char *path, const char *name)
 {
+	struct batch *s = ctx;
 	struct arena *a = arena_new(TEXT_MAX);
 	struct slice raw = read_file(a, path);
 	struct test_message m;
@@ -75,8 +75,9 @@ seal_file(struct batch *s, const char *path, const char *name)
 }
 
 static void
-verify_file(struct batch *s, const char *path, const char *name)
+verify_file(void *ctx, const char *path, const char *name)
 {
+	struct batch *s = ctx;
 	static const struct arc_options options = { .min_rsa_bits = 1024, .clock_skew_s = 300 };
 	const struct lookups_limits limits = { 1000, 10000, 100 };
 	struct arena *a = arena_new(TEXT_MAX);
@@ -94,25 +95,6 @@ verify_file(struct batch *s, const char *path, const char *name)
 	arc_verifier_fini(&v);
 	lookups_fini(&lookups);
 	arena_free(&a);
-}
-
-static void
-each_file(struct batch *s, const char *folder,
-    void (*handle)(struct batch *s, const char *path, const char *name))
-{
-	DIR *d = opendir(folder);
-	const struct dirent *e;
-	char path[1024];
-
-	if (d == NULL)
-		die(folder, "can't be opened");
-	while ((e = readdir(d)) != NULL) {
-		if (e->d_name[0] == '.')
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
-		handle(s, path, e->d_name);
-	}
-	(void)closedir(d);
 }
 
 static void
@@ -135,7 +117,7 @@ seal_all(struct batch *s, char **argv)
 	s->job.key.number = key_ring_add(ring, key);
 	holder = key_ring_holder(ring);
 	s->to = argv[4];
-	each_file(s, argv[3], seal_file);
+	each_file(argv[3], seal_file, s);
 	key_ring_free(&ring);
 }
 
@@ -152,7 +134,7 @@ main(int argc, char **argv)
 	if (seals)
 		seal_all(&s, argv + 2);
 	else
-		each_file(&s, argv[3], verify_file);
+		each_file(argv[3], verify_file, &s);
 	world_close(&s.world);
 	arena_free(&a);
 	return EXIT_SUCCESS;

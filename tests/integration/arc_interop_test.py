@@ -58,14 +58,14 @@ class Keys:
 class Batch:
     """assay, and Mail::DKIM: a program that does a whole folder."""
 
-    def __init__(self, name, argv, keys, records):
-        self.name, self.argv, self.keys, self.records = name, argv, keys, records
+    def __init__(self, name, argv, keys, records, prefix=""):
+        self.name, self.argv, self.keys, self.records, self.prefix = name, argv, keys, records, prefix
 
     def seal(self, domain, source, target):
-        run([*self.argv, "seal", domain, SELECTOR, self.keys.path[domain], source, target])
+        run([*self.argv, self.prefix + "seal", domain, SELECTOR, self.keys.path[domain], source, target])
 
     def verify(self, folder):
-        words = [line.split() for line in run([*self.argv, "verify", self.records, folder]).splitlines()]
+        words = [line.split() for line in run([*self.argv, self.prefix + "verify", self.records, folder]).splitlines()]
         return {w[0]: w[1] == "pass" for w in words}
 
 
@@ -124,9 +124,9 @@ class Dkimpy:
 
 def peers(keys):
     found = [Batch("assay", [os.path.join(BUILD, "tests", "integration", "arc_batch")], keys, keys.zone)]
-    perl = ["perl", os.path.join(HERE, "mail_arc_batch.pl")]
+    perl = ["perl", os.path.join(HERE, "mail_dkim_batch.pl")]
     if subprocess.run(["perl", "-MMail::DKIM::ARC::Signer", "-e", "1"], capture_output=True, check=False).returncode == 0:
-        found.append(Batch("Mail::DKIM", perl, keys, keys.text))
+        found.append(Batch("Mail::DKIM", perl, keys, keys.text, "arc-"))
     if dkim is not None and hasattr(dkim, "arc_sign"):
         found.append(Dkimpy(keys))
     return found

@@ -6,7 +6,6 @@
  * DESCRIPTION  sign: each file of folder FROM, with a DKIM-Signature on top, to folder TO.
  *              verify: a line "name result reason" for the first signature of each file.
  */
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -55,26 +54,6 @@ sign_file(const struct dkim_sign_job *job, const char *from, const char *to)
 	    fwrite(raw.p, 1, raw.len, f) != raw.len || fclose(f) != 0)
 		die(to, "can't be written");
 	arena_free(&a);
-}
-
-/* Calls handle with the path of each file in the folder, in no order. */
-static void
-each_file(
-    const char *folder, void (*handle)(void *ctx, const char *path, const char *name), void *ctx)
-{
-	DIR *d = opendir(folder);
-	const struct dirent *e;
-	char path[1024];
-
-	if (d == NULL)
-		die(folder, "can't be opened");
-	while ((e = readdir(d)) != NULL) {
-		if (e->d_name[0] == '.')
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
-		handle(ctx, path, e->d_name);
-	}
-	(void)closedir(d);
 }
 
 struct signing {

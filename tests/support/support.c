@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/support/support.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -51,6 +52,25 @@ read_file(struct arena *a, const char *path)
 	if (n != (size_t)st.st_size)
 		fail_msg("short read of %s", path);
 	return slice_of(p, n);
+}
+
+void
+each_file(
+    const char *folder, void (*handle)(void *ctx, const char *path, const char *name), void *ctx)
+{
+	DIR *d = opendir(folder);
+	const struct dirent *e;
+	char path[1024];
+
+	if (d == NULL)
+		fail_msg("%s can't be opened", folder);
+	while ((e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+		handle(ctx, path, e->d_name);
+	}
+	(void)closedir(d);
 }
 
 const char *

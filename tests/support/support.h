@@ -33,6 +33,10 @@ void world_close(struct world *w);
 /* The whole file; fails the test when it can't be read. Arena memory. */
 struct slice read_file(struct arena *a, const char *path);
 
+/* Calls handle with the path and the name of each file in the folder, in no order. */
+void each_file(
+    const char *folder, void (*handle)(void *ctx, const char *path, const char *name), void *ctx);
+
 /* Folder of the public vectors: $ASSAY_VECTORS, or ../shared/vectors beside the checkout; NULL when
  * there is none: then print why and return SKIPPED from main. */
 const char *vectors_folder(void);
