@@ -11,6 +11,7 @@ The show is a list of acts, in this order; an option with an act's name (--journ
     scenes      scenes.py   seven messages, each from where XCLIENT says
     journey     journey.py  one message from alice's client to bob's, through two servers
     list        mailing_list.py  one through a mailing list that changes and seals it, trusted or not
+    report      owners_report.py  what the bank is told about all mail in its name
 
 To add one, write a module beside those with a function play(stage) and give it a row in ACTS. The
 stage (stage.py) has the laboratory (stage.lab: DNS, assayd, stage.lab.mta the server that receives;
@@ -28,6 +29,7 @@ sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
 import journey  # noqa: E402
 import mailing_list  # noqa: E402
+import owners_report  # noqa: E402
 import scenes  # noqa: E402
 from lab.postbox import Postbox  # noqa: E402
 from lab.postfix import Postfix  # noqa: E402
@@ -39,6 +41,7 @@ ACTS = (
     ("scenes", scenes.play, "seven messages: genuine, forged, forwarded, broken"),
     ("journey", journey.play, "one message from alice's client to bob's mailbox, read by IMAP and POP3"),
     ("list", mailing_list.play, "one message through a mailing list that seals: trusted, not trusted, refused"),
+    ("report", owners_report.play, "the report that a domain's owner gets, after one of the others"),
 )
 
 # Alice's server sends from 127.0.0.2: for assay a client like any other.

@@ -20,11 +20,6 @@ def reporter_key():
     return Key(REPORTER, "report1")
 
 
-def reporter_zone(key):
-    """What the reporting domain publishes: reports must pass DMARC themselves."""
-    return key.zone_line() + f'_dmarc.{REPORTER}. IN TXT "v=DMARC1; p=reject; rua=mailto:postmaster@{REPORTER}"\n'
-
-
 def key_section(folder, key):
     """The setting dkim_key for it, as text of a configuration."""
     path = os.path.join(folder, "report1.pem")

@@ -13,7 +13,8 @@ from .process import adopt_orphans, reap, remove_folder, temporary_folder
 from .smtp import Client
 
 ZONE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "demo", "demo.zone")
-SIGNERS = ("alice.example", "bank.example", "shop.example", "friend.example", "lists.example", "xn--bcher-kva.example")
+SIGNERS = ("alice.example", "bank.example", "shop.example", "friend.example", "lists.example", "rcpt.example",
+           "xn--bcher-kva.example")
 NEEDS = {
     "nsd": "/usr/sbin/nsd",
     "postfix": "/usr/sbin/postfix",
