@@ -14,7 +14,7 @@
 #include "milter/native/listener.h"
 #include "milter/native/loop.h"
 
-#define MALLOC_ARENAS 4 /* glibc: else a heap for nearly every thread that ever waited */
+#define MALLOC_ARENAS 3 /* glibc: else a heap for nearly every thread that ever waited */
 
 static struct conversation_home home;
 static struct loops loops = { .listener = -1, .stop_event = -1 };
@@ -74,9 +74,8 @@ native_run(void)
 		loops_stop(&loops);
 	}
 	team_wait(&loops.team);
+	/* Listener and event go with the process: who told us to stop may still have them in use. */
 	loops_free(&loops);
-	(void)close(loops.listener);
-	(void)close(loops.stop_event);
 	return rc;
 }
 
