@@ -74,7 +74,8 @@ native_run(void)
 		loops_stop(&loops);
 	}
 	team_wait(&loops.team);
-	/* Listener and event go with the process: who told us to stop may still have them in use. */
+	/* Listener and event go with the process: who told us to stop may still have them in use.
+	 */
 	loops_free(&loops);
 	return rc;
 }
