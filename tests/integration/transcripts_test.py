@@ -113,10 +113,12 @@ def play_on(tally, transcripts, some_servers):
 
 def main():
     folder, running, milter = temporary_folder(), [], Filter()
-    reason = servers.why_not()
+    # A sanitizer finds nothing in servers that were not built with it.
+    alone = bool(os.environ.get("ASSAY_SANITIZED"))
+    reason = None if alone else servers.why_not()
     try:
         running = [servers.PostboxServer(folder, milter)]
-        running += servers.real_servers(folder, milter) if reason is None else []
+        running += servers.real_servers(folder, milter) if reason is None and not alone else []
         tally = play_all(sys.argv[1:], running)
     except LabError as error:
         print(f"FAIL the lab: {error}")

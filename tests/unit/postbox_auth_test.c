@@ -220,6 +220,14 @@ wrong_options(void **state)
 		{ { "--maildir=" }, "not a directory" },
 		{ { "--connections", "0" }, "not a number" },
 		{ { "--domain", "a..b" }, "--domain" },
+		{ { "--relay-map", "192.0.2.1" }, "ADDRESS:PORT" },
+		{ { "--relay-map", "mx=127.0.0.1:25" }, "ADDRESS=ADDRESS:PORT" },
+		{ { "--relay-map", "192.0.2.1=127.0.0.1" }, "ADDRESS:PORT" },
+		{ { "--relay-map", "192.0.2.1=127.0.0.1:0" }, "ADDRESS:PORT" },
+		{ { "--relay-host", "localhost:25" }, "ADDRESS:PORT" },
+		{ { "--relay-host", ":25" }, "ADDRESS:PORT" },
+		{ { "--relay-port", "0" }, "not a number" },
+		{ { "--relay-retry", "0" }, "not a number" },
 	};
 	struct arena *a = arena_new(1 << 20);
 	struct server_options options;
@@ -251,6 +259,7 @@ defaults(void **state)
 	assert_int_equal(read_words(a, none, &o, &error), OPTIONS_RUN);
 	assert_string_equal(ip_print(&o.bind, text), "127.0.0.1");
 	assert_false(o.relay);
+	assert_false(o.relay_anywhere);
 	assert_false(o.allow_plain_auth);
 	assert_int_equal(o.xclient_count, 0);
 	assert_int_equal(o.listen_count, protocol_count);
@@ -259,7 +268,9 @@ defaults(void **state)
 	assert_slice(o.domains[0], "localhost");
 	assert_int_equal(read_words(a, help, &o, &error), OPTIONS_HELP);
 	assert_non_null(strstr(arena_str(a, options_help(a)), "binds to loopback"));
+	assert_non_null(strstr(arena_str(a, options_help(a)), "no open relay"));
 	assert_non_null(strstr(arena_str(a, options_help(a)), "relays mail for nobody but"));
+	assert_non_null(strstr(arena_str(a, options_help(a)), "is not installed"));
 	arena_free(&a);
 }
 
@@ -288,6 +299,31 @@ ports(void **state)
 	arena_free(&a);
 }
 
+static void
+relaying(void **state)
+{
+	static const char *const words[ARGUMENTS] = { "--relay-map", "192.0.2.1=127.0.0.2:2525",
+		"--relay-map=2001:db8::1=[::1]:25", "--relay-host=[::1]:10025" };
+	struct arena *a = arena_new(1 << 20);
+	struct server_options o;
+	const char *error = "";
+	char text[IP_TEXT_BYTES];
+
+	(void)state;
+	if (read_words(a, words, &o, &error) != OPTIONS_RUN)
+		fail_msg("%s", error);
+	assert_true(o.relay); /* --relay-host says so */
+	assert_int_equal(o.relay_map_count, 2);
+	assert_string_equal(ip_print(&o.relay_map[0].from, text), "192.0.2.1");
+	assert_string_equal(ip_print(&o.relay_map[0].to, text), "127.0.0.2");
+	assert_int_equal(o.relay_map[0].port, 2525);
+	assert_string_equal(ip_print(&o.relay_map[1].from, text), "2001:db8::1");
+	assert_string_equal(ip_print(&o.relay_map[1].to, text), "::1");
+	assert_string_equal(ip_print(&o.relay_host, text), "::1");
+	assert_int_equal(o.relay_host_port, 10025);
+	arena_free(&a);
+}
+
 int
 main(void)
 {
@@ -299,6 +335,7 @@ main(void)
 		cmocka_unit_test(wrong_options),
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(ports),
+		cmocka_unit_test(relaying),
 	};
 
 	return cmocka_run_group_tests_name("postbox_auth", tests, NULL, NULL);

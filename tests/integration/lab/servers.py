@@ -102,8 +102,6 @@ class PostboxServer(_Mailboxes):
 
 def why_not():
     """Why the real servers don't run here; None if they do."""
-    if os.environ.get("ASSAY_SANITIZED"):
-        return "a sanitizer finds nothing in them"
     if os.geteuid() != 0:
         return "they want root"
     for name, path in (("postfix", "/usr/sbin/postfix"), ("dovecot-core", "/usr/sbin/dovecot"),
