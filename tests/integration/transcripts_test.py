@@ -120,11 +120,12 @@ def main():
         running = [servers.PostboxServer(folder, milter)]
         running += servers.real_servers(folder, milter) if reason is None and not alone else []
         tally = play_all(sys.argv[1:], running)
+        running[0].stop()
     except LabError as error:
         print(f"FAIL the lab: {error}")
         return 1
     finally:
-        for server in reversed(running):
+        for server in reversed(running[1:]):
             server.stop()
         milter.stop()
         remove_folder(folder)

@@ -96,8 +96,10 @@ class PostboxServer(_Mailboxes):
         return self.box.log()
 
     def stop(self):
-        if self.box is not None:
-            self.box.stop()
+        """It must end well: a sanitizer's complaint is an exit status of its own."""
+        status = self.box.stop() if self.box is not None else 0
+        if status != 0:
+            raise LabError(f"postbox ended with status {status}:\n{self.log()[-4000:]}")
 
 
 def why_not():
