@@ -4,7 +4,7 @@
  * SYNOPSIS     dkim_batch sign DOMAIN SELECTOR KEYFILE HEADER/BODY FROM TO
  *              dkim_batch verify ZONEFILE FOLDER
  * DESCRIPTION  sign: each file of folder FROM, with a DKIM-Signature on top, to folder TO.
- *              verify: a line "name result reason" for the first signature of each file.
+ *              verify: a line "name result reason" for each signature of each file.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -120,9 +120,9 @@ verify_each(void *ctx, const char *path, const char *name)
 	dkim_verifier_finish(verifier, &v);
 	if (v.count == 0)
 		(void)printf("%s none\n", name);
-	else
-		(void)printf("%s %s %s\n", name, dkim_result_word(v.signatures[0].result),
-		    dkim_reason_text(v.signatures[0].reason));
+	for (size_t i = 0; i < v.count; i++)
+		(void)printf("%s %s %s\n", name, dkim_result_word(v.signatures[i].result),
+		    dkim_reason_text(v.signatures[i].reason));
 	dkim_verifier_fini(&verifier);
 	lookups_fini(&lookups);
 	arena_free(&a);

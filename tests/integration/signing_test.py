@@ -45,6 +45,9 @@ MAIN = {"always_add_missing_headers": "yes", "local_header_rewrite_clients": "st
         "append_dot_mydomain": "yes", "mydomain": "sign.example", "myorigin": "sign.example"}
 
 
+SANITIZERS_OWN = 1 << 27  # bytes; regions that large are the shadow memory of a sanitizer
+
+
 def section(selector, domains=("sign.example", "*.sign.example")):
     listed = ", ".join(f'"{d}"' for d in domains)
     return f'dkim_key "k-{selector}" {{ author_domains = {{ {listed} }} domain = sign.example\n' \
@@ -64,6 +67,7 @@ class World:
         World.folder = temporary_folder()
         os.mkdir(os.path.join(self.folder, "keys"), 0o700)
         self.records, zone = {}, ""
+        self.seen = []  # messages, and how many good signatures each has
         for selector in SELECTORS:
             kind = "ed25519" if selector == "ed" else "rsa"
             done = subprocess.run(
@@ -116,14 +120,24 @@ class World:
             if not d.verify(idx=i, dnsfunc=lambda name, timeout=5: self.records.get(name.decode(), "").encode()):
                 raise Failed(f"dkimpy: signature {i} does not verify:\n{raw.decode('utf-8', 'replace')}")
             found.append(d.signature_fields[b"s"].decode())
-        with tempfile.NamedTemporaryFile("w", encoding="ascii", suffix=".zone") as zone:
-            for name, text in self.records.items():
-                zone.write(f"{name} TXT 300 " + " ".join(f'"{text[i:i + 250]}"' for i in range(0, len(text), 250)) + "\n")
-            zone.flush()
-            done = subprocess.run([program("assay"), "check", "--dns", zone.name, "-"], input=raw, capture_output=True)
-        passes = done.stdout.count(b" pass")
-        expect(passes >= len(found), f"{len(found)} signatures to pass in assay check", done.stdout.decode("utf-8", "replace"))
+        self.seen.append((raw, len(found)))
         return found
+
+    def verify_seen(self):
+        """All that selectors() looked at, by assay; one process for all of it."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(os.path.join(folder, "mail"))
+            with open(os.path.join(folder, "zone"), "w", encoding="ascii") as f:
+                for name, text in self.records.items():
+                    f.write(f"{name} TXT 300 " + " ".join(f'"{text[i:i + 250]}"' for i in range(0, len(text), 250)) + "\n")
+            for i, (raw, _) in enumerate(self.seen):
+                with open(os.path.join(folder, "mail", f"m{i}"), "wb") as f:
+                    f.write(raw)
+            done = subprocess.run([program("tests/integration/dkim_batch"), "verify", os.path.join(folder, "zone"),
+                                   os.path.join(folder, "mail")], capture_output=True, text=True, check=True)
+        lines = [x.split(" ", 2)[1] for x in done.stdout.splitlines() if not x.endswith(" none")]
+        same(lines, ["pass"] * sum(n for _, n in self.seen), "what assay says of all signatures")
+        self.seen = []
 
 
 def plain(domain="sign.example", **more):
@@ -136,7 +150,7 @@ def plain(domain="sign.example", **more):
 def survives_postfix(w):
     """Odd messages from inside verify when they arrive, in both forms, with and without leading blanks"""
     r = random.Random(5)
-    raws = [odd_message(r, "sign.example") for _ in range(12)]
+    raws = [odd_message(r, "sign.example") for _ in range(8)]
     raws += [b"From: a@sign.example\r\n\r\nno other field\r\n", b"From: A B <a>\r\nTo: b\r\nSubject:x\r\n\r\nrewritten\r\n",
              plain(more=("Bcc: secret@rcpt.example", "Return-Path: <x@y.example>", "Resent-To: b@rcpt.example"))]
     for form in ("relaxed", "simple"):
@@ -226,6 +240,8 @@ def _memory(pid):
             low, high = (int(x, 16) for x in first.split("-"))
             if "r" not in rights or line.rstrip().endswith(("[vvar]", "[vsyscall]")):
                 continue
+            if high - low > SANITIZERS_OWN:
+                continue
             try:
                 mem.seek(low)
                 found.append(mem.read(high - low))
@@ -311,6 +327,7 @@ def run_all(w, wanted):
         seen, began = len(w.assayd.child.log()), time.monotonic()
         try:
             case(w)
+            w.verify_seen()
         except Exception as why:
             failed += 1
             print(f"FAIL {case.__name__}: {case.__doc__}\n     {why}")

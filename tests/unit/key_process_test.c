@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The process that holds keys: its protocol, its life, its death. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,6 +257,40 @@ a_dead_worker_is_replaced(void **state)
 	rig_close(&g);
 }
 
+#define THREADS 4
+
+static void *
+sign_often(void *arg)
+{
+	struct rig *g = arg;
+	const char *error;
+
+	for (int i = 0; i < 25; i++)
+		if (try_sign(g, (uint32_t)i % 2, &error) != 0)
+			return arg;
+	return NULL;
+}
+
+/* libmilter's threads share a client. */
+static void
+threads_share_a_worker(void **state)
+{
+	pthread_t threads[THREADS];
+	void *failed;
+	struct rig g;
+
+	(void)state;
+	rig_open(&g);
+	for (size_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, sign_often, &g), 0);
+	assert_int_equal(kill(worker_of(&g), SIGKILL), 0);
+	for (size_t i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	rig_close(&g);
+}
+
 static void
 without_a_monitor_signatures_fail(void **state)
 {
@@ -341,6 +376,7 @@ main(void)
 		cmocka_unit_test(garbage_ends_a_worker),
 		cmocka_unit_test(signs_from_another_process),
 		cmocka_unit_test(a_dead_worker_is_replaced),
+		cmocka_unit_test(threads_share_a_worker),
 		cmocka_unit_test(without_a_monitor_signatures_fail),
 		cmocka_unit_test(a_new_key_waits_for_a_reload),
 		cmocka_unit_test(says_what_is_wrong_with_a_key),
