@@ -199,7 +199,7 @@ struct dmarc_verdict {
 	bool policy_test_mode;		    /* t=y lowered it */
 	bool sampled_out;		    /* RFC 7489 6.6.4: pct lowered it */
 	bool spf_aligned, dkim_aligned;	    /* an aligned identifier passed */
-	struct dmarc_alignment alignments[LIMIT_DMARC_IDENTIFIERS + LIMIT_DKIM_FIELDS];
+	struct dmarc_alignment *alignments; /* arena memory */
 	size_t alignment_count;
 	struct dmarc_walk_step walk[LIMIT_DMARC_WALK];
 	size_t walk_count;

@@ -111,8 +111,8 @@ static void
 list_identifiers(struct arena *a, const struct spf_verdict *spf, const struct dkim_verdict *dkim,
     struct dmarc_verdict *out)
 {
-	const size_t size = sizeof(out->alignments) / sizeof(out->alignments[0]);
-
+	out->alignments = arena_array(
+	    a, 1 + (dkim == NULL ? 0 : dkim->count), sizeof(*out->alignments));
 	if (spf != NULL && spf->domain.len > 0)
 		out->alignments[out->alignment_count++] = (struct dmarc_alignment){
 			.method = DMARC_BY_SPF,
@@ -121,7 +121,7 @@ list_identifiers(struct arena *a, const struct spf_verdict *spf, const struct dk
 			.passed = spf->result == SPF_PASS,
 			.temperror = spf->result == SPF_TEMPERROR,
 		};
-	for (size_t i = 0; dkim != NULL && i < dkim->count && out->alignment_count < size; i++) {
+	for (size_t i = 0; dkim != NULL && i < dkim->count; i++) {
 		const struct dkim_signature_verdict *s = &dkim->signatures[i];
 
 		if (s->domain.len == 0)

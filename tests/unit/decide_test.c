@@ -213,7 +213,8 @@ static const struct dmarc_record record = { .text = SLICE("v=DMARC1; p=x") };
 static void
 list_identifiers(struct verdict *v)
 {
-	struct dmarc_alignment *al = v->dmarc.alignments;
+	static struct dmarc_alignment alignments[1 + LIMIT_DKIM_FIELDS];
+	struct dmarc_alignment *al = v->dmarc.alignments = alignments;
 
 	*al++ = (struct dmarc_alignment){ .method = DMARC_BY_SPF,
 		.domain = v->spf.domain,

@@ -58,6 +58,7 @@ make_verdict(struct arena *a, const struct found *f)
 			.selector = SLICE("sel"),
 			.identity = SLICE("jane.doe@author.example"),
 			.header_b = SLICE("hETrymCb") };
+		v->dmarc.alignments = arena_alloc(a, sizeof(v->dmarc.alignments[0]));
 		v->dmarc.alignments[0] = (struct dmarc_alignment){ .method = DMARC_BY_DKIM,
 			.domain = SLICE("author.example"),
 			.organizational_domain = SLICE("author.example"),
