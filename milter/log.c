@@ -83,14 +83,8 @@ write_stderr(const char *text)
 }
 
 void
-log_line(enum log_level level, const char *fmt, ...)
+log_text(enum log_level level, const char *text)
 {
-	char text[LIMIT_LOG_LINE_BYTES];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	switch (log_target) {
 	case CONF_LOG_STDERR:
 		write_stderr(text);
@@ -99,6 +93,18 @@ log_line(enum log_level level, const char *fmt, ...)
 		syslog(syslog_priority(level), "%s", text);
 		return;
 	}
+}
+
+void
+log_line(enum log_level level, const char *fmt, ...)
+{
+	char text[LIMIT_LOG_LINE_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_text(level, text);
 }
 
 void

@@ -21,6 +21,9 @@ void log_open(enum conf_log_target target, const char *facility);
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same for a text that is a line as it stands. */
+void log_text(enum log_level level, const char *text);
+
 /* One log line a line of text. */
 void log_lines(enum log_level level, const char *prefix, const char *text);
 

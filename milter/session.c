@@ -300,7 +300,7 @@ log_result(const struct session *s, const struct verdict *v, const struct dispos
 		.took_ms = monotonic_ms() - m->began_ms,
 	};
 
-	log_line(LOG_LEVEL_INFO, "%s", log_message_text(s->arena, &entry));
+	log_text(LOG_LEVEL_INFO, log_message_text(s->arena, &entry));
 }
 
 /* What becomes of a message that is to be delivered, once it is tried to sign it. */

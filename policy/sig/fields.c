@@ -8,7 +8,7 @@
  * and name hundreds of them in each of many signatures, and looking through all for each would be
  * the sender's way to keep us busy.
  */
-#define BUCKETS 256 /* a power of two */
+#define BUCKETS 64 /* a power of two; most messages have fewer fields */
 
 struct sig_fields {
 	struct arena *arena;
@@ -162,19 +162,32 @@ sig_header_digest(struct sig_header *h, const struct header_list *header, const 
 	sig_header_end(h, &header->fields[own], out);
 }
 
+/* The value, if the piece is "name=value"; p == NULL: it is not. */
+static struct slice
+value_of(struct slice piece, struct slice name)
+{
+	size_t at = 0;
+
+	while (at < piece.len && ascii_is_space(piece.p[at]))
+		at++;
+	if (!slice_starts(slice_from(piece, at), name))
+		return slice_of(NULL, 0);
+	at += name.len;
+	while (at < piece.len && ascii_is_space(piece.p[at]))
+		at++;
+	if (at == piece.len || piece.p[at] != '=')
+		return slice_of(NULL, 0);
+	return slice_of(piece.p + at + 1, piece.len - at - 1);
+}
+
 struct slice
 sig_raw_tag(struct slice list, const char *name)
 {
-	struct slice tag;
+	struct slice piece, value = { NULL, 0 };
 
-	while (slice_next(&list, ';', &tag)) {
-		size_t equals = slice_find(tag, '=');
-
-		if (equals != SLICE_NONE &&
-		    slice_equal(slice_trim(slice_sub(tag, 0, equals)), slice_str(name)))
-			return slice_of(tag.p + equals + 1, tag.len - equals - 1);
-	}
-	return slice_of(NULL, 0);
+	while (value.p == NULL && slice_next(&list, ';', &piece))
+		value = value_of(piece, slice_str(name));
+	return value;
 }
 
 struct slice
