@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * NAME         bench - what a message costs, here and elsewhere
- * SYNOPSIS     bench [-q] [-t | -d] [-o FILE] [-s NUMBER]... [-c COUNT]...
+ * SYNOPSIS     bench [-q] [-t | -m | -d] [-o FILE] [-s NUMBER]... [-c COUNT]...
  * DESCRIPTION  Measures assayd, the floors and what peers are installed, and prints tables. -o puts
  *              them into FILE as well (doc/performance.md). -q: short rounds, fewer of them. -s,
  * -c: only these subjects (by number, in the order of subject.h), connections. -t: only the table
@@ -20,7 +20,7 @@
 #define DISTINCT_MESSAGES 1000
 
 struct options {
-	bool quick, table_only, cold_only;
+	bool quick, table_only, mixed_only, cold_only;
 	bool subjects[SUBJECTS], any_subject;
 	bool counts[CONNECTION_COUNTS], any_count;
 	const char *file;
@@ -40,11 +40,13 @@ read_options(int argc, char **argv, struct options *o)
 	int c;
 
 	memset(o, 0, sizeof(*o));
-	while ((c = getopt(argc, argv, "qtdo:s:c:")) != -1) {
+	while ((c = getopt(argc, argv, "qtmdo:s:c:")) != -1) {
 		if (c == 'q')
 			o->quick = true;
 		else if (c == 't')
 			o->table_only = true;
+		else if (c == 'm')
+			o->mixed_only = true;
 		else if (c == 'd')
 			o->cold_only = true;
 		else if (c == 'o')
@@ -135,18 +137,18 @@ main(int argc, char **argv)
 
 	if (read_options(argc, argv, &o) != 0) {
 		(void)fprintf(
-		    stderr, "usage: bench [-qtd] [-o FILE] [-s NUMBER]... [-c COUNT]...\n");
+		    stderr, "usage: bench [-qtmd] [-o FILE] [-s NUMBER]... [-c COUNT]...\n");
 		return EXIT_FAILURE;
 	}
 	lab_open(&lab, build == NULL ? "." : build);
 	r.pace = o.quick ? (struct pace){ 3, 0.4 } : (struct pace){ 5, 1.0 };
 	for (enum subject_id id = 0; id < SUBJECTS; id++)
 		r.wanted[id] = !o.any_subject || o.subjects[id];
-	if (!o.cold_only)
+	if (!o.cold_only && !o.mixed_only)
 		measure_small(&o, &r);
 	if (!o.cold_only && !o.table_only)
 		measure_mixed(&o, &r);
-	if (!o.table_only)
+	if (!o.table_only && !o.mixed_only)
 		measure_dns(&o, &r);
 	r.took_s = (double)(now_us() - start) / 1e6;
 	report_print(stdout, &r);
