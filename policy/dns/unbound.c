@@ -300,7 +300,7 @@ unbound_start(struct dns_backend *backend, struct dns_request *request)
 	struct unbound_backend *u = (struct unbound_backend *)backend;
 	const uint64_t one = 1;
 	struct job *job;
-	bool closing;
+	bool closing, awake; /* awake: told already, and takes all there is */
 
 	if (u->open >= LIMIT_DNS_IN_FLIGHT) {
 		struct dns_answer draft = tempfail(DNS_R_BUSY, NULL);
@@ -315,6 +315,7 @@ unbound_start(struct dns_backend *backend, struct dns_request *request)
 	u->open++;
 	(void)pthread_mutex_lock(&u->lock);
 	closing = u->closing;
+	awake = !TAILQ_EMPTY(&u->incoming);
 	if (!closing)
 		TAILQ_INSERT_TAIL(&u->incoming, job, link);
 	(void)pthread_mutex_unlock(&u->lock);
@@ -325,7 +326,7 @@ unbound_start(struct dns_backend *backend, struct dns_request *request)
 		job_free(job);
 		return;
 	}
-	if (write(u->wake, &one, sizeof(one)) < 0 && errno != EAGAIN)
+	if (!awake && write(u->wake, &one, sizeof(one)) < 0 && errno != EAGAIN)
 		bug("dns: eventfd: %s", strerror(errno));
 }
 
