@@ -61,8 +61,8 @@ next_word(struct slice *s)
 }
 
 /*
- * RFC 9990 3.5.2, dmarc-subject: "Report Domain: NAME Submitter: NAME [Report-ID: ID]". RFC 7489
- * 7.2.1.1 has a colon too many to tell them apart; older programs write what they like behind it.
+ * RFC 9990 3.5.2, dmarc-subject: "Report Domain: NAME Submitter: NAME [Report-ID: ID]". Older
+ * programs write what they like behind it.
  */
 static bool
 is_report_subject(struct arena *a, const struct header_list *header)

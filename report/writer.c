@@ -313,7 +313,8 @@ failed(struct writer *w, const char *error)
 {
 	bool damaged = w->db != NULL && db_fault(w->db) == DB_F_CORRUPT;
 
-	tell(w, error);
+	if (!damaged) /* there it is said what was done */
+		tell(w, error);
 	w->in_trouble = true;
 	if (w->store != NULL)
 		store_rollback(w->store);
@@ -421,7 +422,11 @@ static void *
 writer_thread(void *arg)
 {
 	struct writer *w = arg;
+	const char *error = "?";
 
+	/* At once, so that it is told at the start and not with the first message. */
+	if (be_connected(w, &error) != 0)
+		failed(w, error);
 	do {
 		gather(w);
 		while (w->group.count > 0 && !write_group(w))

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "report/store.h"
 #include "tests/support/support.h"
 
 bool
@@ -55,4 +56,39 @@ backend_open(const struct backend *b, uint32_t wait_ms)
 	if (db_reopen(db, &error) != 0)
 		fail_msg("%s: %s", b->name, error);
 	return db;
+}
+
+void
+backend_run(const struct backend *b, const struct backend_case *cases, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		print_message("%s: %s\n", b->name, cases[i].name);
+		cases[i].test(b);
+	}
+}
+
+static int
+add_period(void *ctx, const struct store_period *p)
+{
+	struct backend_sum *sum = ctx;
+
+	sum->periods++;
+	sum->rows += p->rows;
+	sum->messages += p->messages;
+	return 0;
+}
+
+void
+backend_sum(const struct backend *b, struct backend_sum *out)
+{
+	static const struct store_query all;
+	struct db *db = backend_open(b, 10000);
+	const char *error = "?";
+	struct store *s = store_open(db, &error);
+
+	*out = (struct backend_sum){ 0 };
+	if (s == NULL || store_periods(s, &all, add_period, out, &error) != 0)
+		fail_msg("%s: %s", b->place, error);
+	store_close(&s);
+	db_close(&db);
 }

@@ -29,4 +29,21 @@ bool backend_postgres_given(struct backend *b);
 
 struct db *backend_open(const struct backend *b, uint32_t wait_ms);
 
+/* What must hold for each of them. */
+struct backend_case {
+	const char *name;
+	void (*test)(const struct backend *);
+};
+#define BACKEND_CASE(function)                                                                     \
+	{                                                                                          \
+#function, function                                                                \
+	}
+void backend_run(const struct backend *b, const struct backend_case *cases, size_t count);
+
+/* All that a report store holds. */
+struct backend_sum {
+	uint64_t periods, rows, messages;
+};
+void backend_sum(const struct backend *b, struct backend_sum *out);
+
 #endif

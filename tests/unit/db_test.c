@@ -334,36 +334,20 @@ it_tells_the_time(const struct backend *b)
 	db_close(&db);
 }
 
-#define ROW(function)                                                                              \
-	{                                                                                          \
-#function, function                                                                \
-	}
-static const struct {
-	const char *name;
-	void (*test)(const struct backend *);
-} cases[] = {
-	ROW(values_come_back),
-	ROW(null_and_empty_differ),
-	ROW(parameters_go_by_number),
-	ROW(an_upsert_merges_and_returns),
-	ROW(no_row_is_told_apart),
-	ROW(a_conflict_is_named),
-	ROW(a_rollback_leaves_nothing),
-	ROW(a_bad_statement_is_an_error),
-	ROW(a_row_function_may_run_others_and_stop),
-	ROW(one_writes_at_a_time),
-	ROW(reopening_prepares_anew),
-	ROW(it_tells_the_time),
+static const struct backend_case cases[] = {
+	BACKEND_CASE(values_come_back),
+	BACKEND_CASE(null_and_empty_differ),
+	BACKEND_CASE(parameters_go_by_number),
+	BACKEND_CASE(an_upsert_merges_and_returns),
+	BACKEND_CASE(no_row_is_told_apart),
+	BACKEND_CASE(a_conflict_is_named),
+	BACKEND_CASE(a_rollback_leaves_nothing),
+	BACKEND_CASE(a_bad_statement_is_an_error),
+	BACKEND_CASE(a_row_function_may_run_others_and_stop),
+	BACKEND_CASE(one_writes_at_a_time),
+	BACKEND_CASE(reopening_prepares_anew),
+	BACKEND_CASE(it_tells_the_time),
 };
-
-static void
-run_cases(const struct backend *b)
-{
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		print_message("%s: %s\n", b->name, cases[i].name);
-		cases[i].test(b);
-	}
-}
 
 static void
 on_sqlite(void **state)
@@ -372,7 +356,7 @@ on_sqlite(void **state)
 
 	(void)state;
 	backend_sqlite(&b, folder, "cases.db");
-	run_cases(&b);
+	backend_run(&b, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 static void
@@ -383,7 +367,7 @@ on_postgres(void **state)
 	(void)state;
 	if (!backend_postgres_given(&b))
 		skip();
-	run_cases(&b);
+	backend_run(&b, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 /* ---- SQLite alone ---- */

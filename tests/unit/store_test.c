@@ -442,36 +442,20 @@ any_byte_may_stand_in_a_row(const struct backend *b)
 	close_base(&base);
 }
 
-#define ROW(function)                                                                              \
-	{                                                                                          \
-#function, function                                                                \
-	}
-static const struct {
-	const char *name;
-	void (*test)(const struct backend *);
-} cases[] = {
-	ROW(equal_rows_are_merged),
-	ROW(policy_configurations_are_kept_apart),
-	ROW(only_ended_periods_are_due),
-	ROW(a_closed_period_changes_no_more),
-	ROW(what_is_rolled_back_was_never_there),
-	ROW(many_rows_come_in_the_same_order),
-	ROW(many_periods_are_read_to_the_end),
-	ROW(pruning_takes_what_it_may),
-	ROW(pruning_comes_in_pieces),
-	ROW(ids_and_identity_outlive_everything),
-	ROW(later_tables_are_refused),
-	ROW(any_byte_may_stand_in_a_row),
+static const struct backend_case cases[] = {
+	BACKEND_CASE(equal_rows_are_merged),
+	BACKEND_CASE(policy_configurations_are_kept_apart),
+	BACKEND_CASE(only_ended_periods_are_due),
+	BACKEND_CASE(a_closed_period_changes_no_more),
+	BACKEND_CASE(what_is_rolled_back_was_never_there),
+	BACKEND_CASE(many_rows_come_in_the_same_order),
+	BACKEND_CASE(many_periods_are_read_to_the_end),
+	BACKEND_CASE(pruning_takes_what_it_may),
+	BACKEND_CASE(pruning_comes_in_pieces),
+	BACKEND_CASE(ids_and_identity_outlive_everything),
+	BACKEND_CASE(later_tables_are_refused),
+	BACKEND_CASE(any_byte_may_stand_in_a_row),
 };
-
-static void
-run_cases(const struct backend *b)
-{
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		print_message("%s: %s\n", b->name, cases[i].name);
-		cases[i].test(b);
-	}
-}
 
 static void
 on_sqlite(void **state)
@@ -480,7 +464,7 @@ on_sqlite(void **state)
 
 	(void)state;
 	backend_sqlite(&b, folder, "store.db");
-	run_cases(&b);
+	backend_run(&b, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 static void
@@ -491,7 +475,7 @@ on_postgres(void **state)
 	(void)state;
 	if (!backend_postgres_given(&b))
 		skip();
-	run_cases(&b);
+	backend_run(&b, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 /* ---- without a database ---- */

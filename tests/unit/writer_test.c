@@ -17,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "report/store.h"
 #include "report/writer.h"
 #include "tests/support/backend.h"
 #include "tests/support/support.h"
@@ -25,7 +24,6 @@
 #define SOURCES 1000
 
 static char folder[BACKEND_FOLDER_BYTES];
-static const struct store_query all;
 
 struct troubles {
 	atomic_uint told, recovered;
@@ -102,36 +100,14 @@ add_numbered(struct writer *w, struct arena *a, unsigned n)
 	return outcome;
 }
 
-struct sum {
-	uint64_t rows, messages;
-};
-
-static int
-add_period(void *ctx, const struct store_period *p)
-{
-	struct sum *sum = ctx;
-
-	sum->rows += p->rows;
-	sum->messages += p->messages;
-	return 0;
-}
-
-static struct sum
+static struct backend_sum
 read_sum(const char *file)
 {
-	struct sum sum = { 0 };
-	char *opened = NULL;
-	const char *error = "?";
-	struct db *db = db_open_sqlite(file, 5000, &opened);
-	struct store *s;
+	struct backend b = { .name = "sqlite", .make = db_new_sqlite };
+	struct backend_sum sum;
 
-	if (db == NULL)
-		fail_msg("%s", opened);
-	s = store_open(db, &error);
-	if (s == NULL || store_periods(s, &all, add_period, &sum, &error) != 0)
-		fail_msg("%s", error);
-	store_close(&s);
-	db_close(&db);
+	(void)snprintf(b.place, sizeof(b.place), "%s", file);
+	backend_sum(&b, &sum);
 	return sum;
 }
 
@@ -220,7 +196,7 @@ many_share_a_commit(void **state)
 	struct writer_counters c;
 	unsigned messages = message_count() / ADDERS * ADDERS, safe;
 	double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
-	struct sum sum;
+	struct backend_sum sum;
 
 	(void)state;
 	(void)snprintf(file, sizeof(file), "%s", file_path("many.db"));
@@ -257,7 +233,7 @@ what_was_answered_survives_kill_9(void **state)
 	(void)state;
 	assert_true(answered != MAP_FAILED);
 	for (unsigned round = 1; round <= 4; round++) {
-		struct sum sum;
+		struct backend_sum sum;
 		pid_t pid;
 
 		atomic_store(answered, 0);

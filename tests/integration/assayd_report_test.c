@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The real assayd and its report store: rows of answered messages survive kill -9, a locked or
+ * damaged file holds up no mail, a reload keeps the writer, and what all this costs a message.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/harness/milter_rig.h"
+#include "tests/support/backend.h"
+
+#define SENDERS 4
+
+static char store_file[128], store_setting[192];
+
+/* A store in a folder that assayd has to make; each test has its own. */
+static const char *
+new_store(void **state)
+{
+	static unsigned number;
+	const struct stage *s = *state;
+
+	(void)snprintf(store_file, sizeof(store_file), "%s/reports%u-%s/reports.db", s->folder,
+	    ++number, front_name());
+	(void)snprintf(store_setting, sizeof(store_setting), "report_store = \"%s\"\n", store_file);
+	return store_setting;
+}
+
+static uint64_t
+stored(const char *file)
+{
+	struct backend b = { .name = "sqlite", .make = db_new_sqlite };
+	struct backend_sum sum;
+
+	(void)snprintf(b.place, sizeof(b.place), "%s", file);
+	backend_sum(&b, &sum);
+	return sum.messages;
+}
+
+/* ---- messages until the daemon is gone ---- */
+
+struct sender {
+	const struct rig *rig;
+	unsigned answered;
+	atomic_uint *all_answered;
+};
+
+static bool
+send_good(struct milter_client *c)
+{
+	const char *const macros[] = { "i", "4QUEUE", NULL };
+
+	return milter_mail(c, "<a@reject.example>") >= 0 &&
+	    milter_rcpt(c, "<to@here.example>") >= 0 && milter_data(c) >= 0 &&
+	    milter_header(c, "From", " a@reject.example") >= 0 && milter_eoh(c) >= 0 &&
+	    milter_body(c, "Hello.\r\n", 8) >= 0 && milter_macros(c, 'E', macros) >= 0 &&
+	    milter_eom(c) == 'c';
+}
+
+static void *
+sender_thread(void *arg)
+{
+	struct sender *s = arg;
+	struct milter_client c;
+
+	if (milter_open(&c, s->rig->address, WAIT_MS) != 0 ||
+	    milter_negotiate(&c, 6, MILTER_V6_ACTIONS, MILTER_V6_STEPS) != 0 ||
+	    milter_connect(&c, "client.example", "192.0.2.1") < 0 ||
+	    milter_helo(&c, "client.example") < 0)
+		return NULL;
+	while (send_good(&c)) {
+		s->answered++;
+		atomic_fetch_add(s->all_answered, 1);
+	}
+	milter_close(&c);
+	return NULL;
+}
+
+static unsigned
+answered_before_kill(struct rig *g, unsigned enough)
+{
+	struct sender senders[SENDERS];
+	pthread_t threads[SENDERS];
+	atomic_uint all = 0;
+	unsigned sum = 0;
+
+	for (size_t i = 0; i < SENDERS; i++) {
+		senders[i] = (struct sender){ .rig = g, .all_answered = &all };
+		assert_int_equal(pthread_create(&threads[i], NULL, sender_thread, &senders[i]), 0);
+	}
+	for (unsigned ms = 0; atomic_load(&all) < enough && ms < WAIT_MS; ms++)
+		sleep_ms(1);
+	child_kill(&g->assayd);
+	for (size_t i = 0; i < SENDERS; i++) {
+		(void)pthread_join(threads[i], NULL);
+		sum += senders[i].answered;
+	}
+	return sum;
+}
+
+static void
+answered_messages_survive_kill_9(void **state)
+{
+	struct rig g;
+	uint64_t expected = 0, found;
+
+	rig_open(&g, state, false, new_store(state));
+	for (unsigned round = 1; round <= 3; round++) {
+		unsigned answered = answered_before_kill(&g, 60 * round);
+
+		expected += answered;
+		found = stored(store_file);
+		print_message(
+		    "%s: killed after %u answers: at least %llu rows expected, %llu found\n",
+		    front_name(), answered, (unsigned long long)expected,
+		    (unsigned long long)found);
+		assert_true(answered >= 60);
+		/* Of each connection one more may be in the file, its answer not yet sent. */
+		assert_true(found >= expected && found <= expected + SENDERS);
+		expected = found;
+		rig_start(&g, round + 1);
+	}
+	expect_alive(&g);
+	rig_close(&g);
+	assert_int_equal(stored(store_file), expected + 1);
+}
+
+/* ---- trouble ---- */
+
+static void
+a_locked_store_holds_up_no_mail(void **state)
+{
+	struct backend b = { .name = "sqlite", .make = db_new_sqlite };
+	const char *error = "?";
+	struct milter_client c;
+	struct db *db;
+	struct rig g;
+
+	rig_open(&g, state, false, new_store(state));
+	expect_alive(&g);
+	(void)snprintf(b.place, sizeof(b.place), "%s", store_file);
+	db = backend_open(&b, 5000);
+	assert_int_equal(db_begin(db, &error), 0);
+	open_client(&c, &g, 6, "192.0.2.1");
+	for (unsigned i = 0; i < 20; i++) /* one waits half a second, the others not at all */
+		expect_good(&c);
+	assert_true(child_logged(&g.assayd, "report store: ", 1, WAIT_MS));
+	assert_true(child_logged(&g.assayd, "locked; mail goes on without", 1, WAIT_MS));
+	db_rollback(db);
+	db_close(&db);
+	assert_true(
+	    child_logged(&g.assayd, "report store: works again, late=20 lost=0", 1, WAIT_MS));
+	expect_good(&c);
+	milter_close(&c);
+	assert_int_equal(kill(g.assayd.pid, SIGUSR1), 0);
+	assert_true(
+	    child_logged(&g.assayd, "statistics reports rows=2 late=20 lost=0", 1, WAIT_MS));
+	rig_close(&g);
+	assert_int_equal(stored(store_file), 22);
+}
+
+static void
+a_damaged_store_is_set_aside(void **state)
+{
+	char folder[128];
+	struct rig g;
+
+	(void)new_store(state);
+	(void)snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(store_file, '/') - store_file),
+	    store_file);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	write_file(store_file, "%0512d this is no database", 7);
+	rig_open(&g, state, false, store_setting);
+	expect_alive(&g);
+	assert_true(child_logged(&g.assayd, "the file was damaged: set aside", 1, WAIT_MS));
+	expect_alive(&g);
+	rig_close(&g);
+	assert_int_equal(stored(store_file), 2);
+}
+
+/* ---- reload ---- */
+
+static void
+a_reload_keeps_or_changes_the_store(void **state)
+{
+	char first[128];
+	struct rig g;
+
+	rig_open(&g, state, false, new_store(state));
+	expect_alive(&g);
+	assert_int_equal(kill(g.assayd.pid, SIGHUP), 0);
+	assert_true(child_logged(&g.assayd, " reloaded ", 1, WAIT_MS));
+	expect_alive(&g);
+	memcpy(first, store_file, sizeof(first));
+	(void)snprintf(strrchr(store_file, '/'), 16, "/other.db");
+	(void)snprintf(store_setting, sizeof(store_setting), "report_store = \"%s\"\n", store_file);
+	rig_write_conf(&g, store_setting);
+	assert_int_equal(kill(g.assayd.pid, SIGHUP), 0);
+	assert_true(child_logged(&g.assayd, " reloaded ", 2, WAIT_MS));
+	expect_alive(&g);
+	rig_write_conf(&g, "report_store = \"\"\n");
+	assert_int_equal(kill(g.assayd.pid, SIGHUP), 0);
+	assert_true(child_logged(&g.assayd, " reloaded ", 3, WAIT_MS));
+	expect_alive(&g);
+	rig_close(&g);
+	assert_int_equal(stored(first), 2);
+	assert_int_equal(stored(store_file), 1);
+}
+
+/* ---- cost ---- */
+
+/* All threads of the process; finer than what /proc tells. */
+static double
+cpu_ms(pid_t pid)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	assert_int_equal(clock_getcpuclockid(pid, &clock), 0);
+	assert_int_equal(clock_gettime(clock, &ts), 0);
+	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+#define COST_MESSAGES	 150 /* of a connection */
+#define COST_CONNECTIONS 8
+#define COST_ROUNDS	 4
+
+/* A header as mail has it; small mail makes the store look dearer than it is. */
+static bool
+send_ordinary(struct milter_client *c)
+{
+	const char *const macros[] = { "i", "4QUEUE", NULL };
+	char name[16];
+
+	if (milter_mail(c, "<a@reject.example>") < 0 || milter_rcpt(c, "<to@here.example>") < 0 ||
+	    milter_data(c) < 0)
+		return false;
+	for (unsigned i = 0; i < 24; i++) {
+		(void)snprintf(name, sizeof(name), "X-Field-%u", i);
+		if (milter_header(c, name, " a value of some length, as they are in mail today") <
+		    0)
+			return false;
+	}
+	return milter_header(c, "From", " a@reject.example") >= 0 && milter_eoh(c) >= 0 &&
+	    milter_body(c, "Hello.\r\n", 8) >= 0 && milter_macros(c, 'E', macros) >= 0 &&
+	    milter_eom(c) == 'c';
+}
+
+static void *
+cost_thread(void *arg)
+{
+	struct sender *s = arg;
+	struct milter_client c;
+
+	if (milter_open(&c, s->rig->address, WAIT_MS) != 0 ||
+	    milter_negotiate(&c, 6, MILTER_V6_ACTIONS, MILTER_V6_STEPS) != 0 ||
+	    milter_connect(&c, "client.example", "192.0.2.1") < 0 ||
+	    milter_helo(&c, "client.example") < 0)
+		return NULL;
+	while (s->answered < COST_MESSAGES && send_ordinary(&c))
+		s->answered++;
+	milter_close(&c);
+	return NULL;
+}
+
+static double
+cost_of(struct rig *g)
+{
+	struct sender senders[COST_CONNECTIONS];
+	pthread_t threads[COST_CONNECTIONS];
+	double began;
+
+	expect_alive(g);
+	began = cpu_ms(g->assayd.pid);
+	for (size_t i = 0; i < COST_CONNECTIONS; i++) {
+		senders[i] = (struct sender){ .rig = g };
+		assert_int_equal(pthread_create(&threads[i], NULL, cost_thread, &senders[i]), 0);
+	}
+	for (size_t i = 0; i < COST_CONNECTIONS; i++) {
+		(void)pthread_join(threads[i], NULL);
+		assert_int_equal(senders[i].answered, COST_MESSAGES);
+	}
+	return (cpu_ms(g->assayd.pid) - began) / (COST_MESSAGES * COST_CONNECTIONS);
+}
+
+/* In turns, in one run; the best of each, for the machine is not ours alone. */
+static void
+the_store_costs_little(void **state)
+{
+	double best[2] = { 1e9, 1e9 };
+
+	(void)new_store(state);
+	for (size_t i = 0; i < 2 * COST_ROUNDS; i++) {
+		struct rig g;
+		double cost;
+
+		rig_open(&g, state, false, i % 2 == 0 ? store_setting : "");
+		cost = cost_of(&g);
+		if (cost < best[i % 2])
+			best[i % 2] = cost;
+		rig_close(&g);
+	}
+	print_message("%s: CPU of assayd a message, %d connections: store on %.4f ms, off %.4f ms: "
+		      "%+.1f%%\n",
+	    front_name(), COST_CONNECTIONS, best[0], best[1], (best[0] / best[1] - 1) * 100);
+	assert_int_equal(stored(store_file), COST_ROUNDS * (COST_MESSAGES * COST_CONNECTIONS + 1));
+}
+
+#define CASE(test) cmocka_unit_test_teardown(test, rig_teardown)
+
+int
+main(void)
+{
+	struct CMUnitTest tests[] = {
+		CASE(answered_messages_survive_kill_9),
+		CASE(a_locked_store_holds_up_no_mail),
+		CASE(a_damaged_store_is_set_aside),
+		CASE(a_reload_keeps_or_changes_the_store),
+		CASE(the_store_costs_little),
+	};
+
+	return run_on_stage(tests);
+}
