@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "policy/base/strbuf.h"
+#include "report/failure_send.h"
 
 #define DUE_MAX 10000 /* deliveries rehearsed */
 #define NAP_MS	60000 /* run: at most this long until it looks again */
@@ -190,6 +191,44 @@ forget(struct report_run *r, const char **error_r)
 	return more;
 }
 
+static void
+watch_failure(
+    void *ctx, enum send_event event, const char *domain, const char *address, const char *text)
+{
+	struct work *w = ctx;
+
+	if (event == SEND_ACCEPTED)
+		w->sent++;
+	else
+		w->failed++;
+	say(w, false, events[event].text,
+	    arena_printf(w->arena, "%s (failure report about %s)",
+		report_shown(w->arena, slice_str(address)),
+		report_shown(w->arena, slice_str(domain))),
+	    report_shown(w->arena, slice_str(text)));
+	count(w);
+}
+
+/* They wait on the machine that they are about: not in the database of a fleet. */
+static int
+send_failures(struct work *w, const struct sender *sender, const char **error_r)
+{
+	struct report_run *r = w->run;
+	const struct conf_failures *f = &r->conf->failures;
+	const struct failure_sender s = {
+		.sender = sender,
+		.queue = r->db,
+		.resolver = r->resolver,
+		.lookups = &r->compose.lookups,
+		.dmarc = &r->dmarc,
+		.rate = { f->wait_s, f->per_domain, f->in_all },
+		.watch = watch_failure,
+		.ctx = w,
+	};
+
+	return f->enabled ? failure_send_due(&s, error_r) : 0;
+}
+
 static int
 pass(struct work *w)
 {
@@ -209,7 +248,8 @@ pass(struct work *w)
 	const char *error = "?";
 
 	if (make_reports(&maker, report_now_s(r), &made, &error) != 0 ||
-	    send_due(&sender, &sent, &error) != 0 || forget(r, &error) != 0) {
+	    send_due(&sender, &sent, &error) != 0 ||
+	    (!sent.no_server && send_failures(w, &sender, &error) != 0) || forget(r, &error) != 0) {
 		end_count(w);
 		return report_complain(EXIT_INTERNAL, "report_store", error);
 	}

@@ -72,6 +72,13 @@ struct conf_reports {
 
 enum conf_logins { CONF_LOGINS_OWN, CONF_LOGINS_ANY, CONF_LOGINS_NONE };
 
+/* Failure reports; the last two in 24 hours. */
+struct conf_failures {
+	bool enabled, redact;
+	uint32_t wait_s;
+	uint32_t per_domain, in_all;
+};
+
 struct conf {		     /* MT: immutable after conf_load() */
 	struct arena *arena; /* owns all text below */
 	const char *file;    /* NULL: the defaults */
@@ -135,6 +142,8 @@ struct conf {		     /* MT: immutable after conf_load() */
 	const char *report_database; /* the fleet's, as libpq takes it; NULL: none */
 	const char *report_node;     /* our name in it; NULL: the hostname */
 	struct conf_reports reports;
+
+	struct conf_failures failures;
 
 	/* handed down as they are; dmarc.psl is set by whoever opens it */
 	struct evaluator_options evaluator;

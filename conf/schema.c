@@ -410,6 +410,20 @@ const struct conf_setting conf_settings[] = {
 		  "send, by other means, such as the units beside this file. Read when assayd starts." },
 	{ .name = "report_program", .kind = CONF_PATH, .value = "", AT(reports.program),
 	  .text = "The assay to start. Empty: the one that was installed with assayd." },
+
+	{ .group = "Failure reports (RFC 9991)",
+	  .name = "failure_reports", .kind = CONF_BOOL, .value = "no", AT(failures.enabled),
+	  .text = "Tell domain owners who ask for it (ruf, fo) of single messages that failed. The header of a message, as far as "
+		  "failure_redact leaves it, goes to whomever the author's domain names, so think twice. Needs report_store." },
+	{ .name = "failure_redact", .kind = CONF_BOOL, .value = "yes", AT(failures.redact),
+	  .text = "Leave out of failure reports who wrote to whom and about what: local parts of addresses, names, the subject, and "
+		  "every header field that does not tell how the message travelled. The body is never in them." },
+	{ .name = "failure_wait", .kind = CONF_DURATION, SECONDS(300), RANGE(0, DAY_MS), AT(failures.wait_s),
+	  .text = "How long a failure waits for others of the same cause, which are told in the same report." },
+	{ .name = "failure_limit_domain", .kind = CONF_INT, .number = 10, RANGE(1, 1000), AT(failures.per_domain),
+	  .text = "Failures told about one policy domain in 24 hours. One cause is told once in that time anyhow." },
+	{ .name = "failure_limit", .kind = CONF_INT, .number = 100, RANGE(1, 100000), AT(failures.in_all),
+	  .text = "Failures told in 24 hours, all in all." },
 };
 /* clang-format on */
 const size_t conf_setting_count = sizeof(conf_settings) / sizeof(conf_settings[0]);

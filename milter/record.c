@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "milter/log.h"
+#include "report/exempt.h"
 #include "report/writer.h"
 
 #define FOLDER_MODE 0750
@@ -20,6 +23,7 @@ struct recorder {
 	char *file;
 	uint32_t wait_ms, period_s, keep_s;
 	bool keep_recipient;
+	uint8_t failure_key[HASH_KEY_BYTES]; /* what stands for local parts in failure reports */
 
 	/* the writer's thread alone */
 	time_t logged_s; /* 0: not since it worked */
@@ -78,6 +82,8 @@ recorder_open(const struct conf *conf, struct traffic *traffic)
 	r->keep_s = conf->report_keep_s;
 	r->keep_recipient = conf->report_recipient;
 	options.ctx = r;
+	if (getrandom(r->failure_key, sizeof(r->failure_key), 0) != (ssize_t)sizeof(r->failure_key))
+		bug("getrandom: %s", strerror(errno));
 	r->writer = writer_open(&options);
 	if (r->writer == NULL) {
 		log_line(LOG_LEVEL_ERROR, "report store: can't start a thread");
@@ -140,6 +146,33 @@ record_message(struct recorder *r, struct arena *a, const struct verdict *v,
 		atomic_fetch_add(&r->traffic->rows_lost, 1);
 		break;
 	}
+}
+
+void
+record_failure(struct recorder *r, const struct conf *conf, struct arena *a,
+    const struct verdict *v, const struct disposition *d, const struct header_list *header,
+    const struct record_envelope *envelope)
+{
+	struct failure_options options = { .redact = conf->failures.redact,
+		.authserv_id = conf->authserv_id,
+		.reporting_mta = conf->hostname,
+		.user_agent = SLICE("assay/" PACKAGE_VERSION) };
+	const struct failure_message message = { .verdict = v,
+		.disposition = d,
+		.header = header,
+		.recipients = envelope->recipients,
+		.recipient_count = envelope->recipient_count,
+		.queue_id = envelope->queue_id };
+	struct failure_event event;
+
+	if (r == NULL || !conf->failures.enabled || report_exempt(a, v, header) != NULL)
+		return;
+	/* Of those that were not remembered nothing can be left out. */
+	if (options.redact && !envelope->all_recipients)
+		return;
+	memcpy(options.key, r->failure_key, sizeof(options.key));
+	if (failure_event_make(a, &options, &message, v->now_s, &event))
+		(void)writer_add_failure(r->writer, &event);
 }
 
 void

@@ -36,6 +36,21 @@ void record_message(struct recorder *r, struct arena *a, const struct verdict *v
     const struct disposition *d, const struct header_list *header, struct slice recipient,
     const struct waiting *waiting);
 
+struct record_envelope { /* borrowed */
+	struct slice queue_id;
+	const struct slice *recipients; /* as in RCPT TO */
+	size_t recipient_count;		/* of them; LIMIT_RECIPIENTS at most */
+	bool all_recipients;		/* false: there were more */
+};
+
+/*
+ * Queue a failure report (report/failure.h) about the same message, where the configuration and its
+ * domain owner want one. Never waits. conf: that of the session.
+ */
+void record_failure(struct recorder *r, const struct conf *conf, struct arena *a,
+    const struct verdict *v, const struct disposition *d, const struct header_list *header,
+    const struct record_envelope *envelope);
+
 /*
  * The folder of the store, where it is missing: mode 0750, owned by who. While we may still make
  * it. A folder that can't be made is logged; it is no reason not to filter mail.

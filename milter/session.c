@@ -22,6 +22,7 @@ struct message { /* all of it is zeroed between messages */
 	uint64_t began_ms;
 	struct slice from, to;
 	size_t recipients;
+	struct slice recipient_list[LIMIT_RECIPIENTS]; /* the first of them */
 	struct edits edits;
 };
 
@@ -209,9 +210,12 @@ session_mail(struct session *s, const struct mta *mta, const char *reverse_path)
 enum answer
 session_rcpt(struct session *s, const struct mta *mta, const char *recipient)
 {
+	struct message *m = &s->message;
+
 	(void)mta;
-	if (s->message.under_way && s->message.recipients++ == 0)
-		s->message.to = arena_copy(s->arena, slice_str(recipient));
+	if (m->under_way && m->recipients++ < LIMIT_RECIPIENTS)
+		m->recipient_list[m->recipients - 1] = arena_copy(s->arena, slice_str(recipient));
+	m->to = m->recipient_list[0];
 	if (s->message.sealing != NULL)
 		sealing_recipient(s->message.sealing, slice_str(recipient));
 	return ANSWER_CONTINUE;
@@ -324,6 +328,24 @@ sign_outgoing(struct session *s, const struct disposition *d, struct slice queue
 	return rc == 0 ? d : &unsigned_disposition;
 }
 
+/* For reports to domain owners. */
+static void
+remember(
+    struct session *s, const struct verdict *v, const struct disposition *d, struct slice queue_id)
+{
+	const struct header_list *header = evaluation_header_list(s->message.evaluation);
+	const size_t n = s->message.recipients;
+	const struct record_envelope envelope = { .queue_id = queue_id,
+		.recipients = s->message.recipient_list,
+		.recipient_count = n < LIMIT_RECIPIENTS ? n : LIMIT_RECIPIENTS,
+		.all_recipients = n <= LIMIT_RECIPIENTS };
+
+	record_message(
+	    service_recorder(s->service), s->arena, v, d, header, s->message.to, &s->waiting);
+	record_failure(service_recorder(s->service), service_conf(s->service), s->arena, v, d,
+	    header, &envelope);
+}
+
 static enum answer
 finish_message(struct session *s, const struct mta *mta, const struct verdict *v,
     const struct disposition *d, struct slice queue_id, struct slice authres)
@@ -344,8 +366,7 @@ finish_message(struct session *s, const struct mta *mta, const struct verdict *v
 	if (refused)
 		atomic_fetch_add(&traffic->refused_edits, 1);
 	else if (v != NULL)
-		record_message(service_recorder(s->service), s->arena, v, d,
-		    evaluation_header_list(s->message.evaluation), s->message.to, &s->waiting);
+		remember(s, v, d, queue_id);
 	log_result(s, v, d, queue_id, refused);
 	return answer;
 }

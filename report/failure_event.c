@@ -257,7 +257,8 @@ static void
 envelope(struct making *k, int64_t now_s)
 {
 	const struct verdict *v = k->m->verdict;
-	struct slice path = v->reverse_path;
+	/* Cleaned first: a byte that is dropped would hide a word from the one who looks for it. */
+	struct slice path = report_text(k->arena, v->reverse_path, REPORT_FAILURE_LINE_BYTES);
 	char address[IP_TEXT_BYTES];
 	struct strbuf b;
 
@@ -305,12 +306,14 @@ add_value(struct strbuf *b, struct slice value)
 	for (size_t i = 0; i < value.len; i++) {
 		char c = value.p[i];
 
-		if (c == '\n') {
-			strbuf_str(b, "\r\n");
-			column = 0;
+		if (c == '\n') { /* a fold, or made one: no line of the value's own */
+			bool folded = i + 1 < value.len && ascii_is_wsp(value.p[i + 1]);
+
+			strbuf_str(b, folded ? "\r\n" : "\r\n ");
+			column = folded ? 0 : 1;
 			continue;
 		}
-		if (c == '\r')
+		if (c == '\r' && i + 1 < value.len && value.p[i + 1] == '\n')
 			continue;
 		if (column++ == REPORT_FAILURE_LINE_BYTES) {
 			strbuf_str(b, "\r\n ");
@@ -320,13 +323,14 @@ add_value(struct strbuf *b, struct slice value)
 	}
 }
 
+/* One that begins with "-" could be taken for the boundary between two parts. */
 static bool
 is_field_name(struct slice name)
 {
 	for (size_t i = 0; i < name.len; i++)
 		if (name.p[i] <= ' ' || name.p[i] >= 0x7f || name.p[i] == ':')
 			return false;
-	return name.len > 0 && name.len <= 78;
+	return name.len > 0 && name.len <= 78 && name.p[0] != '-';
 }
 
 static struct slice

@@ -68,24 +68,18 @@ is_local_byte(char c)
 	return (unsigned char)c > ' ' && slice_find(SLICE("<>()[],;:\"@"), c) == SLICE_NONE;
 }
 
-static bool
-is_word_byte(char c)
-{
-	return ascii_is_alnum(c) || (unsigned char)c >= 0x80;
-}
-
 /* The recipient whose local part stands at text[at] as a word by itself; 0: none. */
 static size_t
 recipient_at(const struct redaction *r, struct slice text, size_t at)
 {
-	if (at > 0 && is_word_byte(text.p[at - 1]))
+	if (at > 0 && ascii_is_alnum(text.p[at - 1]))
 		return 0;
 	for (size_t i = 0; i < r->recipient_count; i++) {
 		struct slice local = r->recipients[i];
 		size_t end = at + local.len;
 
 		if (slice_equal_nocase(slice_sub(text, at, local.len), local) &&
-		    (end >= text.len || !is_word_byte(text.p[end])))
+		    (end >= text.len || !ascii_is_alnum(text.p[end])))
 			return local.len;
 	}
 	return 0;

@@ -50,9 +50,9 @@ envelope_from(struct arena *a, struct slice pattern, struct slice token)
 	return strbuf_slice(&b).p;
 }
 
-static int
-sign(struct arena *a, const struct dkim_sign_job *template, int64_t now_s, struct slice *message,
-    const char **error_r)
+int
+send_sign(struct arena *a, const struct dkim_sign_job *template, int64_t now_s,
+    struct slice *message, const char **error_r)
 {
 	struct dkim_sign_job job;
 	struct slice fields;
@@ -95,7 +95,7 @@ send_message(struct arena *a, const struct send_options *o, const struct outbox_
 	*envelope_from_r = envelope_from(a, o->envelope_from, d->token);
 	if (report_mail_write(a, &mail, message_r, error_r) != 0)
 		return -1;
-	return sign(a, o->sign, now_s, message_r, error_r);
+	return send_sign(a, o->sign, now_s, message_r, error_r);
 }
 
 /* ---- telling ---- */

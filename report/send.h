@@ -71,4 +71,9 @@ int send_message(struct arena *a, const struct send_options *o, const struct out
     const struct outbox_delivery *d, int64_t now_s, struct slice *message_r,
     const char **envelope_from_r, const char **error_r);
 
+/* Put the fields that sign it before a message; sign NULL: nothing is. 0, or -1 with *error_r set.
+ */
+int send_sign(struct arena *a, const struct dkim_sign_job *sign, int64_t now_s,
+    struct slice *message, const char **error_r);
+
 #endif

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "report/encode.h"
+#include "report/failure_buffer.h"
 #include "report/store.h"
 
 #define BUSY_MS	      250 /* for another's lock, at a time: a stop must not wait long */
@@ -38,7 +39,9 @@ struct writer {
 	char *file;
 	pthread_t thread;
 
-	pthread_mutex_t lock; /* guards what follows; no other lock inside */
+	struct failure_buffer *failures;
+
+	pthread_mutex_t lock; /* guards what follows; inside it only that of failures */
 	pthread_cond_t work;
 	struct queue queue;	/* not yet taken by the thread */
 	size_t in_hand;		/* taken, not committed */
@@ -189,6 +192,17 @@ writer_add(struct writer *w, struct arena *a, const struct report_policy *policy
 	if (outcome != WRITER_LATE)
 		entry_free(e);
 	return outcome;
+}
+
+bool
+writer_add_failure(struct writer *w, const struct failure_event *event)
+{
+	bool added = failure_buffer_add(w->failures, event);
+
+	(void)pthread_mutex_lock(&w->lock);
+	(void)pthread_cond_signal(&w->work);
+	(void)pthread_mutex_unlock(&w->lock);
+	return added;
 }
 
 void
@@ -383,12 +397,24 @@ gather(struct writer *w)
 	const struct timespec until = in_ms(w->more_to_prune ? 10 : PRUNE_EVERY_S * 1000);
 
 	(void)pthread_mutex_lock(&w->lock);
-	if (w->queue.count == 0 && !w->stopping)
+	if (w->queue.count == 0 && failure_buffer_is_empty(w->failures) && !w->stopping)
 		(void)pthread_cond_timedwait(&w->work, &w->lock, &until);
 	while (w->group.count < WRITER_GROUP_MAX && w->queue.count > 0)
 		queue_add(&w->group, queue_take(&w->queue));
 	w->in_hand = w->group.count;
 	(void)pthread_mutex_unlock(&w->lock);
+}
+
+/* After the rows, which matter more: whatever is wrong with it, it is not tried again. */
+static void
+write_failures(struct writer *w)
+{
+	const char *error = "?";
+
+	if (failure_buffer_is_empty(w->failures))
+		return;
+	if (be_connected(w, &error) != 0 || failure_buffer_write(w->failures, w->db, &error) != 0)
+		tell(w, error);
 }
 
 /* Between two attempts. True: go on trying. */
@@ -432,6 +458,7 @@ writer_thread(void *arg)
 		while (w->group.count > 0 && !write_group(w))
 			if (!pause_and_go_on(w))
 				return NULL;
+		write_failures(w);
 		prune(w);
 	} while (!all_done(w));
 	return NULL;
@@ -451,6 +478,7 @@ writer_open(const struct writer_options *options)
 	w->last_attempts = LAST_ATTEMPTS;
 	queue_init(&w->queue);
 	queue_init(&w->group);
+	w->failures = failure_buffer_new();
 	(void)pthread_mutex_init(&w->lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -460,6 +488,7 @@ writer_open(const struct writer_options *options)
 		return w;
 	(void)pthread_cond_destroy(&w->work);
 	(void)pthread_mutex_destroy(&w->lock);
+	failure_buffer_free(&w->failures);
 	free(w->file);
 	free(w);
 	return NULL;
@@ -500,6 +529,7 @@ writer_close(struct writer **wp)
 	disconnect(w);
 	(void)pthread_cond_destroy(&w->work);
 	(void)pthread_mutex_destroy(&w->lock);
+	failure_buffer_free(&w->failures);
 	free(w->file);
 	free(w);
 }

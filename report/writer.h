@@ -11,12 +11,13 @@
  *
  *              The thread also deletes periods that are reported or past keeping.
  * DIAGNOSTICS  The options' trouble function, from the writer's thread; counters.
- *              MT: writer_add() and writer_counters() from any thread.
+ *              MT: writer_add(), writer_add_failure() and writer_counters() from any thread.
  */
 #ifndef ASSAY_REPORT_WRITER_H
 #define ASSAY_REPORT_WRITER_H
 
 #include "policy/base/waiting.h"
+#include "report/failure.h"
 #include "report/row.h"
 
 #define WRITER_GROUP_MAX  1000	/* rows of one commit */
@@ -62,6 +63,12 @@ void writer_close(struct writer **w);
 enum writer_outcome writer_add(struct writer *w, struct arena *a,
     const struct report_policy *policy, const struct report_row *row, int64_t at_s,
     const struct waiting *waiting);
+
+/*
+ * A failure event (failure.h), copied, into the queue of the same database. Never waits, and is
+ * worth less than a row: false, or trouble with the file, and it is lost.
+ */
+bool writer_add_failure(struct writer *w, const struct failure_event *event);
 
 void writer_counters(struct writer *w, struct writer_counters *out);
 

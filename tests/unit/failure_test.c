@@ -70,102 +70,100 @@ make_verdict(struct arena *a, const struct found *f)
 
 #define RUF "; ruf=mailto:f@author.example"
 
+static const struct {
+	struct found found;
+	const char *type, *rule;
+} fo_rows[] = {
+	/* fo=0: all mechanisms fail to produce an aligned pass */
+	{ { "v=DMARC1; p=none" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL, .dkim = DKIM_FAIL,
+	      .reason = DKIM_R_BODY_HASH },
+	    "dmarc", "fo=0 is the default" },
+	{ { "v=DMARC1; p=none; fo=0" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
+	      .dkim = DKIM_FAIL, .reason = DKIM_R_BODY_HASH },
+	    "", "fo=0: one passes" },
+	{ { "v=DMARC1; p=none", DMARC_FAIL, false, false, .spf = SPF_FAIL }, "", "no ruf" },
+	{ { "v=DMARC1; p=none; ruf=nonsense", DMARC_FAIL, false, false, .spf = SPF_FAIL }, "",
+	    "no valid ruf" },
+	{ { "nonsense", DMARC_NONE, false, false, .spf = SPF_FAIL }, "", "no record" },
+	/* fo=1: any of them */
+	{ { "v=DMARC1; p=none; fo=1" RUF, DMARC_PASS, true, false, .spf = SPF_PASS }, "dmarc",
+	    "fo=1: unsigned" },
+	{ { "v=DMARC1; p=none; fo=1" RUF, DMARC_PASS, false, true, .spf = SPF_SOFTFAIL,
+	      .dkim = DKIM_PASS },
+	    "dmarc", "fo=1: SPF" },
+	{ { "v=DMARC1; p=none; fo=1" RUF, DMARC_PASS, true, true, .spf = SPF_PASS,
+	      .dkim = DKIM_PASS },
+	    "", "fo=1: all pass" },
+	/* fo=d: a signature that failed, aligned or not */
+	{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
+	      .dkim = DKIM_FAIL, .reason = DKIM_R_BODY_HASH },
+	    "bodyhash", "fo=d" },
+	{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
+	      .dkim = DKIM_FAIL, .reason = DKIM_R_SIGNATURE },
+	    "signature", "fo=d" },
+	{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
+	      .dkim = DKIM_PERMERROR, .reason = DKIM_R_KEY_REVOKED },
+	    "revoked", "fo=d" },
+	{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
+	      .dkim = DKIM_TEMPERROR, .reason = DKIM_R_KEY_LOOKUP },
+	    "", "fo=d: not evaluated" },
+	{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
+	      .dkim = DKIM_POLICY, .reason = DKIM_R_SKIPPED },
+	    "", "fo=d: not evaluated" },
+	{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL }, "",
+	    "fo=d alone: no signature" },
+	/* fo=s: SPF failed, aligned or not */
+	{ { "v=DMARC1; p=none; fo=s" RUF, DMARC_PASS, false, true, .spf = SPF_FAIL,
+	      .dkim = DKIM_PASS },
+	    "spf", "fo=s" },
+	{ { "v=DMARC1; p=none; fo=s" RUF, DMARC_PASS, false, true, .spf = SPF_SOFTFAIL,
+	      .dkim = DKIM_PASS },
+	    "spf", "fo=s" },
+	{ { "v=DMARC1; p=none; fo=s" RUF, DMARC_PASS, false, true, .spf = SPF_PERMERROR,
+	      .dkim = DKIM_PASS },
+	    "spf", "fo=s" },
+	{ { "v=DMARC1; p=none; fo=s" RUF, DMARC_PASS, false, true, .spf = SPF_NONE,
+	      .dkim = DKIM_PASS },
+	    "", "fo=s: none is no failure" },
+	{ { "v=DMARC1; p=none; fo=s" RUF, DMARC_PASS, false, true, .spf = SPF_TEMPERROR,
+	      .dkim = DKIM_PASS },
+	    "", "fo=s: DNS" },
+	/* several */
+	{ { "v=DMARC1; p=none; fo=0:d:s" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL,
+	      .dkim = DKIM_FAIL, .reason = DKIM_R_SIGNATURE },
+	    "dmarc", "one report a message" },
+	{ { "v=DMARC1; p=none; fo=d:s" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL,
+	      .dkim = DKIM_FAIL, .reason = DKIM_R_SIGNATURE },
+	    "signature", "one report a message" },
+	{ { "v=DMARC1; p=none; fo=d:s" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL }, "spf",
+	    "one report a message" },
+	/* never */
+	{ { "v=DMARC1; p=none; psd=y; fo=1:d:s" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL },
+	    "", "RFC 9991 2: psd=y" },
+	{ { "v=DMARC1; p=none; fo=1:d:s" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL,
+	      .source = DMARC_S_PSD },
+	    "", "RFC 9991 2: psd=y" },
+	{ { "v=DMARC1; p=none; fo=1:d:s" RUF, DMARC_TEMPERROR, false, false, .spf = SPF_FAIL }, "",
+	    "what DNS left open has not failed" },
+	{ { "v=DMARC1; p=none; fo=1:d:s" RUF, DMARC_PERMERROR, false, false, .spf = SPF_FAIL }, "",
+	    "no author domain, no owner" },
+};
+
 static void
 options_of_fo(void **state)
 {
-	static const struct {
-		struct found found;
-		const char *type, *rule;
-	} rows[] = {
-		/* fo=0: all mechanisms fail to produce an aligned pass */
-		{ { "v=DMARC1; p=none" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL,
-		      .dkim = DKIM_FAIL, .reason = DKIM_R_BODY_HASH },
-		    "dmarc", "fo=0 is the default" },
-		{ { "v=DMARC1; p=none; fo=0" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
-		      .dkim = DKIM_FAIL, .reason = DKIM_R_BODY_HASH },
-		    "", "fo=0: one passes" },
-		{ { "v=DMARC1; p=none", DMARC_FAIL, false, false, .spf = SPF_FAIL }, "", "no ruf" },
-		{ { "v=DMARC1; p=none; ruf=nonsense", DMARC_FAIL, false, false, .spf = SPF_FAIL },
-		    "", "no valid ruf" },
-		{ { "nonsense", DMARC_NONE, false, false, .spf = SPF_FAIL }, "", "no record" },
-		/* fo=1: any of them */
-		{ { "v=DMARC1; p=none; fo=1" RUF, DMARC_PASS, true, false, .spf = SPF_PASS },
-		    "dmarc", "fo=1: unsigned" },
-		{ { "v=DMARC1; p=none; fo=1" RUF, DMARC_PASS, false, true, .spf = SPF_SOFTFAIL,
-		      .dkim = DKIM_PASS },
-		    "dmarc", "fo=1: SPF" },
-		{ { "v=DMARC1; p=none; fo=1" RUF, DMARC_PASS, true, true, .spf = SPF_PASS,
-		      .dkim = DKIM_PASS },
-		    "", "fo=1: all pass" },
-		/* fo=d: a signature that failed, aligned or not */
-		{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
-		      .dkim = DKIM_FAIL, .reason = DKIM_R_BODY_HASH },
-		    "bodyhash", "fo=d" },
-		{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
-		      .dkim = DKIM_FAIL, .reason = DKIM_R_SIGNATURE },
-		    "signature", "fo=d" },
-		{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
-		      .dkim = DKIM_PERMERROR, .reason = DKIM_R_KEY_REVOKED },
-		    "revoked", "fo=d" },
-		{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
-		      .dkim = DKIM_TEMPERROR, .reason = DKIM_R_KEY_LOOKUP },
-		    "", "fo=d: not evaluated" },
-		{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_PASS, true, false, .spf = SPF_PASS,
-		      .dkim = DKIM_POLICY, .reason = DKIM_R_SKIPPED },
-		    "", "fo=d: not evaluated" },
-		{ { "v=DMARC1; p=none; fo=d" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL }, "",
-		    "fo=d alone: no signature" },
-		/* fo=s: SPF failed, aligned or not */
-		{ { "v=DMARC1; p=none; fo=s" RUF, DMARC_PASS, false, true, .spf = SPF_FAIL,
-		      .dkim = DKIM_PASS },
-		    "spf", "fo=s" },
-		{ { "v=DMARC1; p=none; fo=s" RUF, DMARC_PASS, false, true, .spf = SPF_SOFTFAIL,
-		      .dkim = DKIM_PASS },
-		    "spf", "fo=s" },
-		{ { "v=DMARC1; p=none; fo=s" RUF, DMARC_PASS, false, true, .spf = SPF_PERMERROR,
-		      .dkim = DKIM_PASS },
-		    "spf", "fo=s" },
-		{ { "v=DMARC1; p=none; fo=s" RUF, DMARC_PASS, false, true, .spf = SPF_NONE,
-		      .dkim = DKIM_PASS },
-		    "", "fo=s: none is no failure" },
-		{ { "v=DMARC1; p=none; fo=s" RUF, DMARC_PASS, false, true, .spf = SPF_TEMPERROR,
-		      .dkim = DKIM_PASS },
-		    "", "fo=s: DNS" },
-		/* several */
-		{ { "v=DMARC1; p=none; fo=0:d:s" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL,
-		      .dkim = DKIM_FAIL, .reason = DKIM_R_SIGNATURE },
-		    "dmarc", "one report a message" },
-		{ { "v=DMARC1; p=none; fo=d:s" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL,
-		      .dkim = DKIM_FAIL, .reason = DKIM_R_SIGNATURE },
-		    "signature", "one report a message" },
-		{ { "v=DMARC1; p=none; fo=d:s" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL },
-		    "spf", "one report a message" },
-		/* never */
-		{ { "v=DMARC1; p=none; psd=y; fo=1:d:s" RUF, DMARC_FAIL, false, false,
-		      .spf = SPF_FAIL },
-		    "", "RFC 9991 2: psd=y" },
-		{ { "v=DMARC1; p=none; fo=1:d:s" RUF, DMARC_FAIL, false, false, .spf = SPF_FAIL,
-		      .source = DMARC_S_PSD },
-		    "", "RFC 9991 2: psd=y" },
-		{ { "v=DMARC1; p=none; fo=1:d:s" RUF, DMARC_TEMPERROR, false, false,
-		      .spf = SPF_FAIL },
-		    "", "what DNS left open has not failed" },
-		{ { "v=DMARC1; p=none; fo=1:d:s" RUF, DMARC_PERMERROR, false, false,
-		      .spf = SPF_FAIL },
-		    "", "no author domain, no owner" },
-	};
 	size_t bad = 0;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < sizeof(fo_rows) / sizeof(fo_rows[0]); i++) {
 		struct arena *a = arena_new(ARENA_BYTES);
-		struct verdict *v = make_verdict(a, &rows[i].found);
+		struct verdict *v = make_verdict(a, &fo_rows[i].found);
 		size_t signature;
 		const char *got = failure_type_word(failure_type_of(v, &signature));
 
-		if (strcmp(got, rows[i].type) != 0) {
+		if (strcmp(got, fo_rows[i].type) != 0) {
 			(void)printf("FAIL row %zu (%s)\n  got   \"%s\"\n  want  \"%s\"\n", i,
-			    rows[i].rule, got, rows[i].type);
+			    fo_rows[i].rule, got, fo_rows[i].type);
 			bad++;
 		}
 		arena_free(&a);

@@ -1,0 +1,164 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Failure reports on their way: from the queue, where assayd puts them (tests/unit/failure_session_test.c),
+to the mail server. Events are put into the store by hand; nsd for the DNS, lab/sink.py for the mail
+server, the real assay. Exit: 0, 1 for a failure, 77 where it can't run (with the reason).
+"""
+
+import email
+import email.policy
+import os
+import sqlite3
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from lab.assayd import program
+from lab.dns import Nsd
+from lab.process import free_ports, remove_folder, temporary_folder
+from lab.sink import Sink
+
+NOW = 1795651200
+ZONE = """. 300 IN SOA ns.lab.example. hostmaster.lab.example. 1 3600 600 86400 300
+. 300 IN NS ns.lab.example.
+ns.lab.example. IN A 127.0.0.1
+_dmarc.owner.example. IN TXT "v=DMARC1; p=reject; ruf=mailto:f@owner.example"
+owner.example._report._dmarc.helper.example. IN TXT "v=DMARC1"
+"""
+passed, failures = [], []
+
+
+def expect(name, got, want):
+    (passed if got == want else failures).append(name)
+    if got != want:
+        print(f"FAIL {name}\n     got {got!r}, want {want!r}", flush=True)
+
+
+class Case:
+    """A store of its own with the tables of failure reports in it."""
+
+    serial = 0
+
+    def __init__(self, folder, dns_port, url, settings=""):
+        Case.serial += 1
+        self.folder = os.path.join(folder, str(Case.serial))
+        os.mkdir(self.folder)
+        self.file = os.path.join(self.folder, "reports.sqlite")
+        self.conf = os.path.join(self.folder, "assay.conf")
+        self.dns_port = dns_port
+        self.now = NOW
+        self.events = 0
+        self.write(url, settings)
+        self.send()  # makes the tables
+
+    def write(self, url, settings=""):
+        with open(self.conf, "w", encoding="ascii") as f:
+            f.write(f'report_store = "{self.file}"\nhostname = mx.us.example\nreport_server = "{url}"\n'
+                    'report_org_name = "Us"\nreport_email = "dmarc@us.example"\nfailure_wait = 0s\n'
+                    f'dns_mode = forward\ndns_forwarders = {{ "127.0.0.1@{self.dns_port}" }}\n{settings}')
+
+    def queue(self, ruf="mailto:f@owner.example", domain="owner.example", incidents=1):
+        self.events += 1
+        with sqlite3.connect(self.file) as db:
+            db.execute("INSERT INTO failure_event (id, cause, domain, discovery, ruf, author, subject, fields, header, "
+                       "first_s, due_s, incidents, returned, sent) VALUES (?,?,?,0,?,?,?,?,?,?,?,?,0,0)",
+                       (self.events, f"{self.events:032}", domain, ruf.encode(), domain.encode(), b"[redacted]",
+                        b"Feedback-Type: auth-failure\r\nUser-Agent: assay/test\r\nVersion: 1\r\nAuth-Failure: dmarc\r\n",
+                        b"From: <r-x@owner.example>\r\nSubject: [redacted]\r\n", self.now, self.now, incidents))
+        db.close()
+        return self
+
+    def send(self):
+        run = subprocess.run([program("assay"), "report", "send", "--config", self.conf, "--time", str(self.now)],
+                             capture_output=True, timeout=60)
+        run.text = run.stdout.decode() + run.stderr.decode()
+        return run
+
+
+ON = "failure_reports = yes\n"
+
+
+def recipients(sink):
+    return sorted(m.recipients[0] for m in sink.messages)
+
+
+def check_sent(folder, dns_port):
+    with Sink() as sink:
+        case = Case(folder, dns_port, sink.url, ON)
+        case.queue("mailto:f@owner.example mailto:x@helper.example mailto:x@stranger.example https://owner.example/",
+                   incidents=3)
+        run = case.send()
+        expect("to whom", recipients(sink), ["f@owner.example", "x@helper.example"])
+        expect("who did not consent is named", "x@stranger.example" in run.text, True)
+        expect("the envelope sender is null", {m.sender for m in sink.messages}, {""})
+        message = email.message_from_bytes(sink.messages[0].text, policy=email.policy.default)
+        expect("an ARF", [p.get_content_type() for p in message.iter_parts()],
+               ["text/plain", "message/feedback-report", "text/rfc822-headers"])
+        expect("how many", list(message.iter_parts())[1].get_payload()[0]["Incidents"], "3")
+        case.send()
+        expect("once", len(sink.messages), 2)
+
+
+def check_off(folder, dns_port):
+    with Sink() as sink:
+        off = Case(folder, dns_port, sink.url, ON).queue()
+        off.write(sink.url)
+        off.send()
+        expect("off by default, though some are queued", sink.messages, [])
+
+
+def check_limits(folder, dns_port):
+    with Sink() as sink:
+        case = Case(folder, dns_port, sink.url, ON + "failure_limit_domain = 2\nfailure_limit = 3\n")
+        for i in range(4):
+            case.queue()
+        for i in range(4):
+            case.queue("mailto:f@other.example", "other.example")
+        case.send()
+        expect("limits of a day", recipients(sink), ["f@other.example", "f@owner.example", "f@owner.example"])
+        case.now += 86400 + 1
+        case.send()
+        expect("three more the next day", len(sink.messages), 6)
+
+
+def check_trouble(folder, dns_port):
+    case = Case(folder, dns_port, f"smtp://127.0.0.1:{free_ports(1)[0]}", ON).queue()
+    run = case.send()
+    expect("nobody listens", "f@owner.example" in run.text, True)
+    with Sink() as sink:
+        case.write(sink.url, ON)
+        case.send()
+        expect("not at once", sink.messages, [])
+        case.now += 1000
+        case.send()
+        expect("once more, later", recipients(sink), ["f@owner.example"])
+    with Sink() as sink:
+        sink.rcpt = {"gone": ["550 5.1.1 as asked"]}
+        case = Case(folder, dns_port, sink.url, ON).queue("mailto:gone@owner.example")
+        case.send()
+        asked = len(sink.asked)
+        case.queue("mailto:gone@owner.example").send()
+        expect("who refused one is left alone", len(sink.asked), asked)
+
+
+def main():
+    if not os.access("/usr/sbin/nsd", os.X_OK):
+        print("not installed: nsd")
+        return 77
+    folder = temporary_folder()
+    nsd = Nsd(folder, ZONE)
+    try:
+        nsd.start()
+        for check in (check_sent, check_off, check_limits, check_trouble):
+            check(folder, nsd.port)
+    finally:
+        nsd.stop()
+        remove_folder(folder)
+    print(f"{len(passed)} passed, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
