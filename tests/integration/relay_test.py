@@ -82,7 +82,7 @@ class World:
             self.folder, host="mail.alice.example", domain="alice.example", users=("alice",), more=(
                 "--relay", "--dns", f"127.0.0.1@{self.nsd.port}", "--relay-port", str(self.port),
                 "--relay-map", f"192.0.2.10={THREE}:{self.three.port}", "--relay-retry", "300",
-                "--relay-lifetime", "2500", "--timeout", "1500",
+                "--relay-lifetime", "5000", "--timeout", "1500",
                 "--maildir", os.path.join(self.folder, maildir), *more))
 
     def submit(self, *recipients, subject="x", sender=ALICE, text="Hello\r\n", options=()):
@@ -120,7 +120,7 @@ def subjects(sink):
     return [m.subject for m in sink.messages]
 
 
-def arrived(sink, subject, seconds=15):
+def arrived(sink, subject, seconds=30):
     """The message of that subject, waited for."""
     return wait_until(lambda: next((m for m in sink.messages if m.subject == subject), None), seconds, subject)
 

@@ -51,9 +51,7 @@ class Tally:
         except Differs as why:
             with self.lock:
                 self.failed += 1
-                print(f"FAIL {name} on {server.name}: {transcript.title}\n     line {why.line.number}: {why.line}")
-                print(f"     expected  {why.want}\n     came      {why.came}\n     before that:")
-                print("\n".join("       " + line for line in player.said[-12:]), flush=True)
+                print(f"FAIL {name} on {server.name}: {transcript.title}\n{story(why, player)}", flush=True)
             return
         took = time.monotonic() - began
         with self.lock:
@@ -66,6 +64,40 @@ class Tally:
         """By its own head: not a test that is missing."""
         with self.lock:
             print(f"     {os.path.relpath(transcript.path, FOLDER)} not on {server.name}: {transcript.because}")
+
+
+def story(why, player):
+    """The line that failed, what was expected, what came, and what led to it."""
+    before = "\n".join("       " + line for line in player.said[-12:])
+    return f"     line {why.line.number}: {why.line}\n     expected  {why.want}\n     came      {why.came}\n" \
+        f"     before that:\n{before}"
+
+
+# A conversation that goes wrong, line by line, and what is said about it.
+WRONG = (
+    ("S: 220 ***\nC: NOOP\nS: 251 ***\n", ["line 6: S: 251 ***", "expected  251 ***", "came      250 2.0.0 Ok", "C: b'NOOP"]),
+    ("S: 220 ***\nC: QUIT\nS: 221 ***\nS: 250 ***\n", ["line 7: S: 250 ***", "came      the end of the connection"]),
+    ("S: 220 ***\nC: EHLO x\nS+: 250-NO-SUCH\nS*: 250 ***\n", ["line 6: S+: 250-NO-SUCH", "250-PIPELINING"]),
+    ("S: 220 ***\n[closed]\nC: NOOP\n", ["line 5: [closed]", "came      (nothing for"]),
+    ("[mailbox bob/INBOX: 1]\n", ["line 4: [mailbox bob/INBOX: 1]", "came      0 messages"]),
+)
+
+
+def check_player(server, folder):
+    """Does a transcript that is wrong fail, where it does, and say so?"""
+    path, faults = os.path.join(folder, "wrong.txt"), []
+    for body, says in WRONG:
+        with open(path, "w", encoding="ascii") as f:
+            f.write("title: wrong\nconnect: smtp\n\n" + body)
+        server.reset(frozenset())
+        player = Player(read(path), server, wait_s=1)
+        try:
+            player.play()
+            faults.append(f"passed: {body!r}")
+        except Differs as why:
+            faults += [f"{part!r} is missing in:\n{story(why, player)}" for part in says if part not in story(why, player)]
+    print("\n".join("FAIL the player: " + fault for fault in faults) or "ok   a wrong transcript fails, and says where")
+    return len(faults)
 
 
 def unsaid(transcripts):
@@ -119,7 +151,9 @@ def main():
     try:
         running = [servers.PostboxServer(folder, milter)]
         running += servers.real_servers(folder, milter) if reason is None and not alone else []
+        wrong = check_player(running[0], folder)
         tally = play_all(sys.argv[1:], running)
+        tally.failed += wrong
         running[0].stop()
     except LabError as error:
         print(f"FAIL the lab: {error}")

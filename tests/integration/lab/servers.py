@@ -8,7 +8,7 @@ They serve bob@rcpt.example (password "secret") and carol@rcpt.example ("other o
     reset(variants)     nobody's mail, as if it had just been started
     address(protocol, variants)     where to connect to, and from which address
     put(user, octets)   a message into his INBOX
-    mail(user, folder, count)       his messages, oldest first; waits until there are so many
+    mail(user, folder, count, wait_s)   his messages, oldest first; waits until there are so many
 """
 
 import imaplib
@@ -29,7 +29,7 @@ HOST, DOMAIN = "mx.demo.example", "rcpt.example"
 VARIANTS = {
     "plain": ["--allow-plain-auth"],  # passwords without TLS
     "small": ["--message-size", "600"],
-    "slow": ["--timeout", "700"],  # a time-out that can be waited for
+    "slow": ["--timeout", "1500"],  # a time-out that can be waited for
     "xclient": ["--xclient", "127.0.0.0/8"],
     "filter": ["--milter", None],  # the one of scripted_filter.py
 }
@@ -50,8 +50,8 @@ class _Mailboxes:
         client.append("INBOX", None, DATE, octets)
         client.logout()
 
-    def mail(self, user, folder, count):
-        end = time.monotonic() + 15
+    def mail(self, user, folder, count, wait_s):
+        end = time.monotonic() + wait_s
         while True:
             found = self._look(user, folder)
             if len(found) == count or time.monotonic() > end:
@@ -156,7 +156,7 @@ SERVICES = {
     ("smtp", frozenset()): TLS_ONLY,
     ("smtp", frozenset(["plain"])): {"smtpd_tls_auth_only": "no"},
     ("smtp", frozenset(["small"])): {"message_size_limit": "600", **TLS_ONLY},
-    ("smtp", frozenset(["slow"])): {"smtpd_timeout": "1s", **TLS_ONLY},
+    ("smtp", frozenset(["slow"])): {"smtpd_timeout": "2s", **TLS_ONLY},
     ("smtp", frozenset(["xclient"])): {"smtpd_authorized_xclient_hosts": "127.0.0.0/8", **TLS_ONLY},
     ("smtp", frozenset(["filter"])): {"smtpd_milters": None, **TLS_ONLY},
     ("smtps", frozenset()): {"smtpd_tls_wrappermode": "yes"},
@@ -214,10 +214,10 @@ class PostfixServer:
     def put(self, user, octets):
         self.mailboxes.put(user, octets)
 
-    def mail(self, user, folder, count):
+    def mail(self, user, folder, count, wait_s):
         if count == 0:  # that nothing comes is known when nothing is on its way
             self._quiet()
-        return self.mailboxes.mail(user, folder, count)
+        return self.mailboxes.mail(user, folder, count, wait_s)
 
     def _quiet(self):
         try:

@@ -134,9 +134,10 @@ def unescape(text):
 class Connection:
     """A client's socket; the server's greeting is still to be read."""
 
-    def __init__(self, server, protocol, variants):
+    def __init__(self, server, protocol, variants, wait_s):
         address, source = server.address(protocol, variants)
-        self.socket = socket.create_connection(address, WAIT_S, source)
+        self.socket = socket.create_connection(address, wait_s, source)
+        self.wait_s = wait_s
         self.unread = b""
         if protocol in ("smtps", "pop3s", "imaps"):
             self.handshake()
@@ -156,7 +157,7 @@ class Connection:
             try:
                 more = self.socket.recv(65536)
             except TimeoutError:
-                return f"(nothing for {WAIT_S} s{', but ' + repr(self.unread) if self.unread else ''})"
+                return f"(nothing for {self.wait_s} s{', but ' + repr(self.unread) if self.unread else ''})"
             except OSError:
                 more = b""
             if not more:
@@ -170,10 +171,10 @@ class Connection:
 
 
 class Player:
-    """One transcript on one server, which must be fresh."""
+    """One transcript on one server, which must be fresh. wait_s: how long for what does not come."""
 
-    def __init__(self, transcript, server):
-        self.transcript, self.server = transcript, server
+    def __init__(self, transcript, server, wait_s=WAIT_S):
+        self.transcript, self.server, self.wait_s = transcript, server, wait_s
         self.connections = {}
         self.said = []  # what passed, for whoever looks for the fault
         self.box = None  # lines of the newest message
@@ -196,7 +197,7 @@ class Player:
     def _connection(self, line):
         if line.name not in self.connections:
             protocol = self.transcript.protocols[line.name]
-            self.connections[line.name] = Connection(self.server, protocol, self.transcript.variants)
+            self.connections[line.name] = Connection(self.server, protocol, self.transcript.variants, self.wait_s)
         return self.connections[line.name]
 
     def _line(self, line):
@@ -251,7 +252,7 @@ class Player:
         mailbox, mail = MAILBOX.match(line.kind), MAIL_FOR.match(line.kind)
         if mailbox:
             user, folder, count = mailbox.groups()
-            mail = self.server.mail(user, folder, int(count))
+            mail = self.server.mail(user, folder, int(count), self.wait_s)
             self._expect(line, len(mail) == int(count), f"{len(mail)} messages")
             self.box = mail[-1].decode("latin-1").split("\r\n") if mail else []
         elif mail:
