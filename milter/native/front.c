@@ -14,7 +14,7 @@
 #include "milter/native/listener.h"
 #include "milter/native/loop.h"
 
-#define MALLOC_ARENAS 3 /* glibc: else a heap for nearly every thread that ever waited */
+#define MALLOC_ARENAS 2 /* glibc: else a heap for nearly every thread that ever waited */
 
 static struct conversation_home home;
 static struct loops loops = { .listener = -1, .stop_event = -1 };
