@@ -14,7 +14,4 @@
  */
 int confine_to_signing(const char **error_r);
 
-/* "seccomp", or "none". */
-extern const char confine_method[];
-
 #endif

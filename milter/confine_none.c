@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "milter/confine.h"
 
-const char confine_method[] = "none";
-
 int
 confine_to_signing(const char **error_r)
 {

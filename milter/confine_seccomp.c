@@ -6,8 +6,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-const char confine_method[] = "seccomp";
-
 /* What libc and OpenSSL need to receive a digest, sign it, send it and end. */
 static const int calls[] = {
 	SCMP_SYS(recvfrom),

@@ -45,7 +45,7 @@ MAIN = {"always_add_missing_headers": "yes", "local_header_rewrite_clients": "st
         "append_dot_mydomain": "yes", "mydomain": "sign.example", "myorigin": "sign.example"}
 
 
-SANITIZERS_OWN = 1 << 27  # bytes; regions that large are the shadow memory of a sanitizer
+SANITIZERS_OWN = 1 << 25  # bytes; regions that large are the shadow memory of a sanitizer
 
 
 def section(selector, domains=("sign.example", "*.sign.example")):
