@@ -351,8 +351,8 @@ const struct conf_setting conf_settings[] = {
 	  .text = "File in which assayd remembers, for aggregate reports, what it found in mail of domains that ask for them: an "
 		  "SQLite database in a folder of its own, which is made when assayd starts. Empty: nothing is remembered." },
 	{ .name = "report_store_wait", .kind = CONF_DURATION, .number = 500, .unit_ms = 1, RANGE(1, 10 * SECOND_MS), AT(report_store_wait_ms),
-	  .text = "How long a message waits until what is remembered of it is in the file. Beyond, it is answered all the same, and "
-		  "the next ones don't wait until the file can be written again." },
+	  .text = "How long a message waits where mail comes faster than the file can be written. Beyond, it is answered all the same, "
+		  "and not remembered." },
 	{ .name = "report_period", .kind = CONF_DURATION, .number = DAY_MS, .unit_ms = SECOND_MS, RANGE(SECOND_MS, DAY_MS), AT(report_period_s),
 	  .text = "What a report covers, counted from midnight UTC. The last period of a day ends with the day." },
 	{ .name = "report_keep", .kind = CONF_DURATION, .number = 14 * DAY_MS, .unit_ms = SECOND_MS, RANGE(DAY_MS, 31 * DAY_MS), AT(report_keep_s),

@@ -125,8 +125,7 @@ recorder_fits(const struct recorder *r, const struct conf *conf)
 
 void
 record_message(struct recorder *r, struct arena *a, const struct verdict *v,
-    const struct disposition *d, const struct header_list *header, struct slice recipient,
-    const struct waiting *waiting)
+    const struct disposition *d, const struct header_list *header, struct slice recipient)
 {
 	const struct report_message message = { v, d, header,
 		r != NULL && r->keep_recipient ? recipient : slice_of(NULL, 0) };
@@ -135,7 +134,7 @@ record_message(struct recorder *r, struct arena *a, const struct verdict *v,
 
 	if (r == NULL || report_row_make(a, &message, &policy, &row) != NULL)
 		return;
-	switch (writer_add(r->writer, a, &policy, &row, v->now_s, waiting)) {
+	switch (writer_add(r->writer, a, &policy, &row, v->now_s)) {
 	case WRITER_SAFE:
 		atomic_fetch_add(&r->traffic->rows, 1);
 		break;

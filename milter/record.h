@@ -12,7 +12,6 @@
 
 #include "conf/conf.h"
 #include "milter/traffic.h"
-#include "policy/base/waiting.h"
 
 #define RECORD_LOG_EVERY_S 60
 
@@ -28,13 +27,12 @@ void recorder_unref(struct recorder **r);
 bool recorder_fits(const struct recorder *r, const struct conf *conf);
 
 /*
- * Remember one message that was evaluated and is about to be answered. Waits for the commit of its
- * row, no longer than report_store_wait; waiting is told where that takes a while. r may be NULL.
- * recipient: the first, as in RCPT TO.
+ * Remember one message that was evaluated and is about to be answered: its row is safe from the end
+ * of the process then. Waits only where rows come faster than they are written, no longer than
+ * report_store_wait. r may be NULL. recipient: the first, as in RCPT TO.
  */
 void record_message(struct recorder *r, struct arena *a, const struct verdict *v,
-    const struct disposition *d, const struct header_list *header, struct slice recipient,
-    const struct waiting *waiting);
+    const struct disposition *d, const struct header_list *header, struct slice recipient);
 
 struct record_envelope { /* borrowed */
 	struct slice queue_id;

@@ -340,8 +340,7 @@ remember(
 		.recipient_count = n < LIMIT_RECIPIENTS ? n : LIMIT_RECIPIENTS,
 		.all_recipients = n <= LIMIT_RECIPIENTS };
 
-	record_message(
-	    service_recorder(s->service), s->arena, v, d, header, s->message.to, &s->waiting);
+	record_message(service_recorder(s->service), s->arena, v, d, header, s->message.to);
 	record_failure(service_recorder(s->service), service_conf(s->service), s->arena, v, d,
 	    header, &envelope);
 }

@@ -10,23 +10,25 @@
 
 #include "report/encode.h"
 #include "report/failure_buffer.h"
+#include "report/journal.h"
 #include "report/store.h"
 
 #define BUSY_MS	      250 /* for another's lock, at a time: a stop must not wait long */
 #define PRUNE_EVERY_S 600
 #define LOOK_EVERY_S  2 /* whether the file is still the one we have open */
+#define SLOTS	      4096
 #define LAST_ATTEMPTS 2 /* of a stop, where it fails */
 #define STR_(x)	      #x
 #define STR(x)	      STR_(x)
 #define FILE_PAGES    1048576 /* of 4096 bytes: WRITER_FILE_BYTES */
 
-/* A row that waits; the bytes stand behind it. */
+/* A row that waits for its group; the bytes stand behind it. */
 struct entry {
 	struct entry *next;
 	struct store_entry row;
-	pthread_cond_t committed_now;
-	bool committed;
-	bool abandoned; /* nobody waits any more: the thread frees it */
+	int64_t place;	 /* behind it in the journal; 0: it is in memory alone */
+	int64_t carried; /* the same in the next journal */
+	uint64_t total;	 /* its messages and those of equal rows in the group; 0: counted there */
 };
 
 struct queue {
@@ -42,14 +44,17 @@ struct writer {
 	struct failure_buffer *failures;
 
 	pthread_mutex_t lock; /* guards what follows; inside it only that of failures */
-	pthread_cond_t work;
-	struct queue queue;	/* not yet taken by the thread */
-	size_t in_hand;		/* taken, not committed */
-	bool stopping, stalled; /* stalled: nobody is to wait */
+	pthread_cond_t work, space;
+	struct queue queue; /* not yet taken by the thread */
+	size_t in_hand;	    /* taken, not committed */
+	struct journal *journal;
+	bool recovered;		/* the journal takes rows */
+	bool stopping, stalled; /* stalled: the store can't be written */
 	unsigned last_attempts; /* once stopping */
 	struct writer_counters counters;
 
 	/* the thread's own */
+	struct entry *slots[SLOTS];
 	struct queue group; /* taken from the queue; its length is in_hand */
 	struct db *db;
 	struct store *store; /* NULL: not open */
@@ -96,7 +101,6 @@ entry_new(struct slice domain, struct slice policy, struct slice row)
 	struct slice *to[] = { &e->row.domain, &e->row.policy, &e->row.row };
 	const struct slice from[] = { domain, policy, row };
 	char *p = (char *)(e + 1);
-	pthread_condattr_t attr;
 
 	for (size_t i = 0; i < 3; i++) {
 		if (from[i].len > 0)
@@ -104,18 +108,7 @@ entry_new(struct slice domain, struct slice policy, struct slice row)
 		*to[i] = slice_of(p, from[i].len);
 		p += from[i].len;
 	}
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&e->committed_now, &attr);
-	(void)pthread_condattr_destroy(&attr);
 	return e;
-}
-
-static void
-entry_free(struct entry *e)
-{
-	(void)pthread_cond_destroy(&e->committed_now);
-	free(e);
 }
 
 static struct timespec
@@ -133,64 +126,61 @@ in_ms(uint32_t ms)
 	return ts;
 }
 
-/* Under the lock. */
-static void
-wait_until(struct writer *w, struct entry *e, const struct timespec *until)
+static bool
+is_full(const struct writer *w)
 {
-	int rc = 0;
-
-	while (!e->committed && !w->stalled && rc == 0)
-		rc = pthread_cond_timedwait(&e->committed_now, &w->lock, until);
+	return w->queue.count + w->in_hand >= WRITER_QUEUE_MAX;
 }
 
-/* Under the lock. False: it was not committed in time, and the thread has it now. */
-static bool
-wait_for_commit(struct writer *w, struct entry *e, const struct waiting *waiting)
+/* Under the lock: the journal is not open yet, or rows come faster than they can be written, which
+ * is no fault yet. */
+static void
+wait_for_space(struct writer *w)
 {
 	const struct timespec until = in_ms(w->options.wait_ms);
-	const struct timespec quick = in_ms(
-	    w->options.wait_ms < WRITER_QUICK_MS ? w->options.wait_ms : WRITER_QUICK_MS);
+	int rc = 0;
 
-	wait_until(w, e, waiting == NULL ? &until : &quick);
-	if (!e->committed && !w->stalled && waiting != NULL) {
-		(void)pthread_mutex_unlock(&w->lock);
-		waiting_begin(waiting);
-		(void)pthread_mutex_lock(&w->lock);
-		wait_until(w, e, &until);
-		(void)pthread_mutex_unlock(&w->lock);
-		waiting_end(waiting);
-		(void)pthread_mutex_lock(&w->lock);
+	while ((is_full(w) || !w->recovered) && !w->stalled && !w->stopping && rc == 0)
+		rc = pthread_cond_timedwait(&w->space, &w->lock, &until);
+}
+
+/* Under the lock. Takes e, but where it is lost. */
+static enum writer_outcome
+enqueue(struct writer *w, struct entry *e)
+{
+	const char *error;
+
+	wait_for_space(w);
+	if (w->stopping || is_full(w)) {
+		w->counters.lost++;
+		return WRITER_LOST;
 	}
-	if (e->committed)
-		return true;
-	e->abandoned = true;
+	if (!w->recovered || journal_add(w->journal, &e->row, &e->place, &error) != 0)
+		e->place = 0;
+	queue_add(&w->queue, e);
+	if (w->queue.count == 1 || w->queue.count == WRITER_GROUP_MAX)
+		(void)pthread_cond_signal(&w->work);
+	if (e->place != 0)
+		return WRITER_SAFE;
 	w->counters.late++;
-	/* The next ones need not find out for themselves, each in its own time. */
-	w->stalled = true;
-	return false;
+	return WRITER_LATE;
 }
 
 enum writer_outcome
 writer_add(struct writer *w, struct arena *a, const struct report_policy *policy,
-    const struct report_row *row, int64_t at_s, const struct waiting *waiting)
+    const struct report_row *row, int64_t at_s)
 {
 	struct entry *e = entry_new(
 	    policy->domain, report_policy_encode(a, policy), report_row_encode(a, row));
-	enum writer_outcome outcome = WRITER_LOST;
+	enum writer_outcome outcome;
 
 	e->row.count = row->count;
 	store_period_at(at_s, w->options.period_s, &e->row.begin_s, &e->row.end_s);
 	(void)pthread_mutex_lock(&w->lock);
-	if (w->stopping || w->queue.count + w->in_hand >= WRITER_QUEUE_MAX) {
-		w->counters.lost++;
-	} else {
-		queue_add(&w->queue, e);
-		(void)pthread_cond_signal(&w->work);
-		outcome = wait_for_commit(w, e, waiting) ? WRITER_SAFE : WRITER_LATE;
-	}
+	outcome = enqueue(w, e);
 	(void)pthread_mutex_unlock(&w->lock);
-	if (outcome != WRITER_LATE)
-		entry_free(e);
+	if (outcome == WRITER_LOST)
+		free(e);
 	return outcome;
 }
 
@@ -278,24 +268,87 @@ is_replaced(struct writer *w)
 	return stat(w->file, &st) != 0 || st.st_ino != w->inode;
 }
 
+/* What a former process has left, before anything of ours. */
+static int
+recover(struct writer *w, const char **error_r)
+{
+	uint64_t count;
+
+	if (w->recovered)
+		return 0;
+	if (journal_recover(w->journal, w->store, w->db, &count, error_r) != 0)
+		return -1;
+	(void)pthread_mutex_lock(&w->lock);
+	w->recovered = true;
+	(void)pthread_cond_broadcast(&w->space);
+	w->counters.recovered = count;
+	(void)pthread_mutex_unlock(&w->lock);
+	return 0;
+}
+
 static int
 be_connected(struct writer *w, const char **error_r)
 {
 	if (w->store != NULL && is_replaced(w))
 		disconnect(w);
-	return w->store == NULL ? connect_store(w, error_r) : 0;
+	if (w->store == NULL && connect_store(w, error_r) != 0)
+		return -1;
+	return recover(w, error_r);
 }
 
 /* ---- the thread: writing ---- */
 
+static bool
+row_equal(const struct store_entry *a, const struct store_entry *b)
+{
+	return slice_equal(a->row, b->row) && slice_equal(a->policy, b->policy) &&
+	    a->begin_s == b->begin_s && a->end_s == b->end_s;
+}
+
+/* Equal rows of a group are counted here first: memory is cheaper than the file. Two different ones
+ * that meet in a slot are both written. */
+static void
+count_equal(struct writer *w)
+{
+	static const uint64_t prime = 0x100000001b3;
+
+	memset(w->slots, 0, sizeof(w->slots));
+	for (struct entry *e = w->group.first; e != NULL; e = e->next) {
+		uint64_t hash = 0xcbf29ce484222325;
+		struct entry **slot;
+
+		for (size_t i = 0; i < e->row.row.len; i++)
+			hash = (hash ^ (uint8_t)e->row.row.p[i]) * prime;
+		slot = &w->slots[(hash ^ hash >> 32) % SLOTS];
+		e->total = e->row.count;
+		if (*slot != NULL && row_equal(&(*slot)->row, &e->row)) {
+			(*slot)->total += e->total;
+			e->total = 0;
+		} else {
+			*slot = e;
+		}
+	}
+}
+
 static int
 merge_group(struct writer *w, const char **error_r)
 {
+	int64_t place = 0;
+
 	if (store_begin(w->store, error_r) != 0)
 		return -1;
-	for (const struct entry *e = w->group.first; e != NULL; e = e->next)
-		if (store_merge(w->store, &e->row, error_r) != 0)
+	count_equal(w);
+	for (const struct entry *e = w->group.first; e != NULL; e = e->next) {
+		struct store_entry row = e->row;
+
+		row.count = e->total;
+		if (row.count > 0 && store_merge(w->store, &row, error_r) != 0)
 			return -1;
+		if (e->place != 0)
+			place = e->place;
+	}
+	if (place != 0 && journal_note(w->journal, w->db, place, error_r) != 0)
+		return -1;
 	return store_commit(w->store, error_r);
 }
 
@@ -338,7 +391,22 @@ failed(struct writer *w, const char *error)
 		disconnect(w);
 }
 
-/* The group is in the file: say so to those who wait. */
+/* Under the lock; what is noted is committed. What has come since goes along. */
+static void
+renew_journal(struct writer *w)
+{
+	if (journal_renew(w->journal) != 0)
+		return;
+	for (struct entry *e = w->queue.first; e != NULL; e = e->next)
+		if (e->place != 0 && journal_carry(w->journal, &e->row, &e->carried) != 0)
+			return; /* the old one stands */
+	if (journal_renewed(w->journal) != 0)
+		return;
+	for (struct entry *e = w->queue.first; e != NULL; e = e->next)
+		if (e->place != 0)
+			e->place = e->carried;
+}
+
 static void
 group_is_safe(struct writer *w)
 {
@@ -349,14 +417,10 @@ group_is_safe(struct writer *w)
 	w->counters.safe += w->group.count;
 	w->in_hand = 0;
 	w->stalled = false;
-	while ((e = queue_take(&w->group)) != NULL) {
-		if (e->abandoned) {
-			entry_free(e);
-		} else {
-			e->committed = true; /* who waits may free it once we let go of the lock */
-			(void)pthread_cond_signal(&e->committed_now);
-		}
-	}
+	while ((e = queue_take(&w->group)) != NULL)
+		free(e);
+	renew_journal(w);
+	(void)pthread_cond_broadcast(&w->space);
 	(void)pthread_mutex_unlock(&w->lock);
 	if (w->in_trouble)
 		tell(w, NULL);
@@ -369,10 +433,7 @@ group_is_stalled(struct writer *w)
 {
 	(void)pthread_mutex_lock(&w->lock);
 	w->stalled = true;
-	for (struct entry *e = w->group.first; e != NULL; e = e->next)
-		(void)pthread_cond_signal(&e->committed_now);
-	for (struct entry *e = w->queue.first; e != NULL; e = e->next)
-		(void)pthread_cond_signal(&e->committed_now);
+	(void)pthread_cond_broadcast(&w->space);
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -390,15 +451,21 @@ write_group(struct writer *w)
 	return false;
 }
 
-/* Up to a group's worth from the queue; waits for some, or until it is time to prune. */
+/* Waits for a row or for the time to prune, and then for what comes in a moment. */
 static void
 gather(struct writer *w)
 {
-	const struct timespec until = in_ms(w->more_to_prune ? 10 : PRUNE_EVERY_S * 1000);
+	struct timespec until = in_ms(w->more_to_prune ? 10 : PRUNE_EVERY_S * 1000);
+	int rc = 0;
 
 	(void)pthread_mutex_lock(&w->lock);
-	if (w->queue.count == 0 && failure_buffer_is_empty(w->failures) && !w->stopping)
-		(void)pthread_cond_timedwait(&w->work, &w->lock, &until);
+	while (
+	    w->queue.count == 0 && failure_buffer_is_empty(w->failures) && !w->stopping && rc == 0)
+		rc = pthread_cond_timedwait(&w->work, &w->lock, &until);
+	until = in_ms(WRITER_GATHER_MS);
+	rc = 0;
+	while (w->queue.count > 0 && w->queue.count < WRITER_GROUP_MAX && !w->stopping && rc == 0)
+		rc = pthread_cond_timedwait(&w->work, &w->lock, &until);
 	while (w->group.count < WRITER_GROUP_MAX && w->queue.count > 0)
 		queue_add(&w->group, queue_take(&w->queue));
 	w->in_hand = w->group.count;
@@ -451,8 +518,10 @@ writer_thread(void *arg)
 	const char *error = "?";
 
 	/* At once, so that it is told at the start and not with the first message. */
-	if (be_connected(w, &error) != 0)
+	if (be_connected(w, &error) != 0) {
 		failed(w, error);
+		group_is_stalled(w);
+	}
 	do {
 		gather(w);
 		while (w->group.count > 0 && !write_group(w))
@@ -471,10 +540,13 @@ writer_open(const struct writer_options *options)
 {
 	struct writer *w = heap_alloc(1, sizeof(*w));
 	pthread_condattr_t attr;
+	char pending[4096];
 
 	w->options = *options;
 	w->file = heap_copy(options->file);
 	w->options.file = w->file;
+	(void)snprintf(pending, sizeof(pending), "%s.pending", options->file);
+	w->journal = journal_new(pending);
 	w->last_attempts = LAST_ATTEMPTS;
 	queue_init(&w->queue);
 	queue_init(&w->group);
@@ -483,27 +555,32 @@ writer_open(const struct writer_options *options)
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&w->work, &attr);
+	(void)pthread_cond_init(&w->space, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	if (pthread_create(&w->thread, NULL, writer_thread, w) == 0)
 		return w;
 	(void)pthread_cond_destroy(&w->work);
+	(void)pthread_cond_destroy(&w->space);
 	(void)pthread_mutex_destroy(&w->lock);
+	journal_free(&w->journal);
 	failure_buffer_free(&w->failures);
 	free(w->file);
 	free(w);
 	return NULL;
 }
 
-/* Nobody waits for them: writer_add() is not called any more. */
+/* How many of them are nowhere but here. */
 static uint64_t
 drop_all(struct queue *q)
 {
-	uint64_t count = 0;
+	uint64_t lost = 0;
 	struct entry *e;
 
-	for (; (e = queue_take(q)) != NULL; count++)
-		entry_free(e);
-	return count;
+	while ((e = queue_take(q)) != NULL) {
+		lost += e->place == 0;
+		free(e);
+	}
+	return lost;
 }
 
 void
@@ -527,7 +604,9 @@ writer_close(struct writer **wp)
 		tell(w, text);
 	}
 	disconnect(w);
+	journal_free(&w->journal);
 	(void)pthread_cond_destroy(&w->work);
+	(void)pthread_cond_destroy(&w->space);
 	(void)pthread_mutex_destroy(&w->lock);
 	failure_buffer_free(&w->failures);
 	free(w->file);

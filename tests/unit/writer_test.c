@@ -93,8 +93,7 @@ add_numbered(struct writer *w, struct arena *a, unsigned n)
 		.spf_human_result = SLICE("mechanism matched: ip4:10.0.0.0/8"),
 		.count = 1,
 	};
-	enum writer_outcome outcome = writer_add(
-	    w, a, &policy, &row, 20000LL * 86400 + 43200, NULL);
+	enum writer_outcome outcome = writer_add(w, a, &policy, &row, 20000LL * 86400 + 43200);
 
 	arena_reset(a);
 	return outcome;
@@ -211,7 +210,8 @@ many_share_a_commit(void **state)
 	    size_of(file, ""), size_of(file, "-wal"));
 	writer_close(&w);
 	assert_int_equal(safe, messages);
-	assert_int_equal(c.safe, messages);
+	assert_int_equal(c.safe + c.queued, messages);
+	assert_int_equal(c.late + c.lost, 0);
 	assert_true(c.commits < messages / 2);
 	assert_true(size_of(file, "") + size_of(file, "-wal") < 5 * 1000 * 1000);
 	sum = read_sum(file);
@@ -220,6 +220,15 @@ many_share_a_commit(void **state)
 }
 
 /* ---- the end of the process ---- */
+
+/* What the next process does first: merge what the journal has. */
+static void
+recover(const char *file)
+{
+	struct writer *w = open_writer(file, 60000, NULL);
+
+	writer_close(&w);
+}
 
 /* A child adds until it is killed; the parent counts what the child was told is safe. */
 static void
@@ -248,6 +257,7 @@ what_was_answered_survives_kill_9(void **state)
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 		expected += atomic_load(answered);
+		recover(file);
 		sum = read_sum(file);
 		print_message("killed after %u answers: %llu rows counted, at least %u expected\n",
 		    atomic_load(answered), (unsigned long long)sum.messages, expected);
@@ -288,14 +298,14 @@ a_locked_file_holds_up_one_message(void **state)
 	double wall;
 
 	(void)state;
-	while (add_numbered(w, a, 0) != WRITER_SAFE) /* the file is made */
-		;
+	(void)add_numbered(w, a, 0);
+	wait_until_safe(w, 1); /* the file is made */
 	other = db_open_sqlite(file, 1000, &error);
 	assert_non_null(other);
 	assert_int_equal(db_begin(other, &why), 0);
 	wall = seconds(CLOCK_MONOTONIC);
 	for (unsigned i = 1; i <= 100; i++)
-		assert_int_equal(add_numbered(w, a, i), WRITER_LATE);
+		assert_int_equal(add_numbered(w, a, i), WRITER_SAFE);
 	wall = seconds(CLOCK_MONOTONIC) - wall;
 	print_message(
 	    "100 messages with the file locked: %.0f ms, told: %s\n", wall * 1000, t.last);
@@ -370,7 +380,8 @@ a_removed_file_is_made_anew(void **state)
 	(void)state;
 	(void)snprintf(file, sizeof(file), "%s", file_path("removed.db"));
 	w = open_writer(file, 60000, NULL);
-	assert_int_equal(add_numbered(w, a, 0), WRITER_SAFE);
+	(void)add_numbered(w, a, 0);
+	wait_until_safe(w, 1);
 	assert_int_equal(unlink(file), 0);
 	(void)sleep(3); /* it looks every two seconds */
 	assert_int_equal(add_numbered(w, a, 1), WRITER_SAFE);
@@ -393,8 +404,10 @@ fill_the_disk(const char *file)
 	if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
 		return 2;
 	w = open_writer(file, 200, &t);
-	for (unsigned i = 0; i < SOURCES && atomic_load(&t.told) == 0; i++)
+	for (unsigned i = 0; i < 30000 && atomic_load(&t.told) == 0; i++) {
 		(void)add_numbered(w, a, i);
+		(void)usleep(100);
+	}
 	if (atomic_load(&t.told) == 0)
 		return 3;
 	for (unsigned i = 0; i < WRITER_QUEUE_MAX + 100; i++)
