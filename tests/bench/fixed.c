@@ -347,7 +347,7 @@ open_front(struct world_fixed *w, const struct front *front)
 {
 	const char *address = arena_printf(w->corpus.arena, "unix:%s/%s", w->folder, front->name);
 	struct front *copy = arena_alloc(w->corpus.arena, sizeof(*copy));
-	pthread_t thread;
+	pthread_t thread = 0;
 
 	*copy = *front;
 	if (front->open(&w->slot, &w->traffic, address, 60) != 0 ||

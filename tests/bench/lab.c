@@ -45,7 +45,7 @@ raise_loopback(void)
 	return ok;
 }
 
-/* All of it, or a look at the outside as it was. */
+/* False: not ours to take, or the system's resolv.conf is still seen. */
 static bool
 enter_own_network(const struct lab *l)
 {
@@ -53,9 +53,12 @@ enter_own_network(const struct lab *l)
 
 	(void)snprintf(resolv, sizeof(resolv), "%s/resolv.conf", l->folder);
 	lab_write(resolv, "nameserver 127.0.0.1\noptions timeout:5\n");
-	return geteuid() == 0 && unshare(CLONE_NEWNS | CLONE_NEWNET) == 0 &&
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	    mount(resolv, "/etc/resolv.conf", NULL, MS_BIND, NULL) == 0 && raise_loopback();
+	if (geteuid() != 0 || unshare(CLONE_NEWNS | CLONE_NEWNET) != 0)
+		return false;
+	if (!raise_loopback())
+		bug("a network namespace without loopback: %s", strerror(errno));
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	    mount(resolv, "/etc/resolv.conf", NULL, MS_BIND, NULL) == 0;
 }
 
 void

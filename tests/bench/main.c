@@ -141,7 +141,7 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	lab_open(&lab, build == NULL ? "." : build);
-	r.pace = o.quick ? (struct pace){ 3, 0.4 } : (struct pace){ 5, 1.0 };
+	r.pace = o.quick ? (struct pace){ 3, 0.4 } : (struct pace){ 5, 0.8 };
 	for (enum subject_id id = 0; id < SUBJECTS; id++)
 		r.wanted[id] = !o.any_subject || o.subjects[id];
 	if (!o.cold_only && !o.mixed_only)
