@@ -8,7 +8,7 @@
 
 #include "policy/base/bug.h"
 
-#define FIRST_BLOCK_BYTES 16384
+#define FIRST_BLOCK_BYTES 8192 /* what an idle connection keeps */
 #define BLOCK_BYTES	  32768
 #define ALIGNMENT	  _Alignof(max_align_t)
 

@@ -140,6 +140,7 @@ main(int argc, char **argv)
 		    stderr, "usage: bench [-qtmd] [-o FILE] [-s NUMBER]... [-c COUNT]...\n");
 		return EXIT_FAILURE;
 	}
+	(void)getloadavg(&r.busy, 1);
 	lab_open(&lab, build == NULL ? "." : build);
 	r.pace = o.quick ? (struct pace){ 3, 0.4 } : (struct pace){ 5, 0.8 };
 	for (enum subject_id id = 0; id < SUBJECTS; id++)

@@ -23,7 +23,7 @@ struct results {
 	struct paced paced[SUBJECTS];
 	struct memory memory[SUBJECTS];
 	struct cold cold[SUBJECTS];
-	double took_s;
+	double took_s, busy; /* busy: load average of the machine before the run */
 };
 
 void report_print(FILE *f, const struct results *r);
