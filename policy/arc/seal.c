@@ -91,7 +91,10 @@ arc_sealer_new(struct arena *a, const struct arc_seal_job *job, const struct hea
 	find_place(s);
 	if (s->left_alone != NULL)
 		return s;
-	s->chain_broken = arc_chain_read(a, header, &s->chain, &why) != 0;
+	/* A chain has as many sets as its fields claim, or it is none: what follows goes by that.
+	 */
+	s->chain_broken = arc_chain_read(a, header, &s->chain, &why) != 0 ||
+	    s->chain.count + 1 != s->instance;
 	s->bodies = sig_bodies_new(a, job->crypto);
 	s->body = sig_bodies_add(s->bodies, SIG_RELAXED, SIG_BODY_ALL);
 	if (header_count(header, "From") == 0)

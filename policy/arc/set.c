@@ -266,14 +266,19 @@ arc_chain_read(struct arena *a, const struct header_list *header, struct arc_cha
 	return check_structure(&c);
 }
 
+/* 0: none, or not one of the three fields of a set. */
 static uint32_t
 claimed_instance(const struct header_field *f)
 {
-	struct slice digits = slice_trim(sig_raw_tag(f->value, "i"));
+	struct slice digits;
 	uint32_t instance = 0;
 
 	if (slice_equal_nocase(f->name, SLICE("ARC-Authentication-Results")))
 		return results_instance(f->value);
+	if (!slice_equal_nocase(f->name, SLICE("ARC-Message-Signature")) &&
+	    !slice_equal_nocase(f->name, SLICE("ARC-Seal")))
+		return 0;
+	digits = slice_trim(sig_raw_tag(f->value, "i"));
 	if (num_u32(digits, 1, LIMIT_ARC_SETS, &instance) != 0)
 		return digits.len > 0 ? LIMIT_ARC_SETS : 0;
 	return instance;
@@ -287,9 +292,7 @@ arc_newest_instance(const struct header_list *header, uint32_t *instance_r)
 	*instance_r = 0;
 	for (size_t i = 0; i < header->count; i++) {
 		const struct header_field *f = &header->fields[i];
-		uint32_t instance = slice_starts_nocase(f->name, SLICE("ARC-"))
-		    ? claimed_instance(f)
-		    : 0;
+		uint32_t instance = claimed_instance(f);
 
 		if (instance == 0 || instance < *instance_r)
 			continue;

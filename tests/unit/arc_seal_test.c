@@ -187,6 +187,34 @@ odd_headers(void **state)
 	}
 }
 
+/* A field that only looks like one of ARC's is no set, nor does it keep us from adding one. */
+static void
+foreign_fields(void **state)
+{
+	static const struct {
+		const char *name, *value;
+	} cases[] = {
+		{ "ARC-Foo", " i=7; cv=pass" },
+		{ "ARC-Seal-Comment", " i=1; cv=fail" },
+		{ "ARC-", " i=50; cv=fail" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lab l;
+		struct arc_sealed set;
+
+		open_lab(&l);
+		assert_null(seal(&l, ARC_NONE, "x\r\n", &set));
+		prepend(&l, cases[i].name, slice_str(cases[i].value));
+		assert_null(seal(&l, validate(&l, "x\r\n").result, "x\r\n", &set));
+		assert_int_equal(set.instance, 2);
+		assert_int_equal(set.cv, ARC_PASS);
+		assert_int_equal(validate(&l, "x\r\n").result, ARC_PASS);
+		close_lab(&l);
+	}
+}
+
 /* RFC 8617 4.1.2: what must be in h=, and what must not. */
 static void
 signed_fields(void **state)
@@ -255,6 +283,7 @@ main(void)
 		cmocka_unit_test(fifty_hops),
 		cmocka_unit_test(failed_chain),
 		cmocka_unit_test(odd_headers),
+		cmocka_unit_test(foreign_fields),
 		cmocka_unit_test(signed_fields),
 		cmocka_unit_test(earlier_results),
 	};
