@@ -214,6 +214,14 @@ journal_renewed(struct journal *j)
 	return publish_next(j, &error);
 }
 
+void
+journal_clear(struct journal *j)
+{
+	const char *error;
+
+	(void)begin_anew(j, &error); /* else the old one says for itself what is noted */
+}
+
 /* ---- what the store has of it ---- */
 
 int

@@ -40,6 +40,9 @@ int journal_renew(struct journal *j);
 int journal_carry(struct journal *j, const struct store_entry *entry, int64_t *place_r);
 int journal_renewed(struct journal *j); /* -1: the old one stands */
 
+/* All of it is noted and committed: leave an empty one behind. */
+void journal_clear(struct journal *j);
+
 /*
  * Merge what a former process has left, in one transaction of the store, and begin anew. *count_r:
  * messages. Before the first journal_add(). Only one process at a time has a journal: -1 while

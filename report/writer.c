@@ -598,6 +598,9 @@ writer_close(struct writer **wp)
 	(void)pthread_cond_signal(&w->work);
 	(void)pthread_mutex_unlock(&w->lock);
 	(void)pthread_join(w->thread, NULL);
+	/* So that an old copy of the store is not taken for one that never had these rows. */
+	if (w->recovered && w->queue.count + w->group.count == 0)
+		journal_clear(w->journal);
 	lost = drop_all(&w->queue) + drop_all(&w->group);
 	if (lost > 0) {
 		(void)snprintf(text, sizeof(text), "%llu rows are lost", (unsigned long long)lost);

@@ -23,7 +23,7 @@
 #define SOURCES	      200
 #define PAUSE_US      1500 /* between two messages of a node */
 #define SHIP_PAUSE_MS 30
-#define TIMEOUT_MS    700
+#define TIMEOUT_MS    1200
 #define NOON	      (20000 * 86400LL + 43200)
 
 struct shared { /* between the processes of the test */
