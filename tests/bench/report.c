@@ -40,8 +40,9 @@ print_machine(FILE *f, const struct results *r)
 	    "Measured %s UTC on %ld processors (%s), Linux %s, gcc %s, %s, in %.0f s: ", line,
 	    sysconf(_SC_NPROCESSORS_ONLN), model, u.release, __VERSION__,
 	    OpenSSL_version(OPENSSL_VERSION), r->took_s);
-	(void)fprintf(
-	    f, "%zu rounds of %.1f s each, their medians.\n\n", r->pace.rounds, r->pace.round_s);
+	(void)fprintf(f,
+	    "%zu rounds of %.1f s each, their medians; the load average was %.1f before.\n\n",
+	    r->pace.rounds, r->pace.round_s, r->busy);
 }
 
 /* ---- the tables ---- */
