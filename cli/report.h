@@ -10,8 +10,10 @@
 
 #include "cli/cli.h"
 #include "conf/conf.h"
+#include "report/lease.h"
 #include "report/make.h"
 #include "report/send.h"
+#include "report/ship.h"
 
 #define REPORT_KEYS_MAX 8
 
@@ -31,8 +33,13 @@ struct report_run {
 	struct arena *arena;
 	struct conf *conf;
 	struct db *db;
+	struct db *queue; /* this machine's, with its failure reports; db where there is no fleet */
 	struct store *store;
 	int64_t clock_offset_s; /* by which --time shifts the clock */
+
+	/* of a fleet: db is the database of all; NULL and empty where there is none */
+	struct shipper *shipper;
+	char node_holder[LEASE_HOLDER_BYTES];
 
 	/* for making and sending; report_open_engine() */
 	struct psl *psl;

@@ -17,6 +17,7 @@
 #define CONNECT_MS     30000
 #define TRANSFER_MS    300000
 #define RETRY_MOST_S   14400
+#define FLEET_MS       10000 /* connecting to its database, and each call */
 #define PASSWORD_BYTES 256
 
 /* ---- configuration, database ---- */
@@ -35,15 +36,53 @@ load_configuration(struct report_run *r)
 	return EXIT_UNREADABLE;
 }
 
+/* Reports are made from the database of the fleet, and what is in our store goes there first. */
+static struct db *
+open_fleet(struct report_run *r, char **error_r)
+{
+	const struct conf *c = r->conf;
+	const char *node = c->report_node != NULL ? c->report_node
+						  : arena_str(r->arena, c->hostname);
+
+	if (c->report_store != NULL)
+		r->shipper = shipper_new(c->report_store, c->report_database, node, FLEET_MS);
+	lease_holder(node, r->node_holder);
+	return db_open_postgres(c->report_database, FLEET_MS, error_r);
+}
+
+/* Failure reports don't go to the fleet: each node sends its own. */
+static int
+open_queue(struct report_run *r)
+{
+	char *error = NULL;
+
+	if (r->conf->report_store == NULL)
+		return 0;
+	r->queue = db_open_sqlite(r->conf->report_store, BUSY_MS, &error);
+	if (r->queue != NULL)
+		return 0;
+	(void)report_complain(EXIT_INTERNAL, "report_store", error);
+	free(error);
+	return EXIT_INTERNAL;
+}
+
 static int
 open_database(struct report_run *r)
 {
 	char *error = NULL;
 
+	if (r->conf->report_database != NULL) {
+		r->db = open_fleet(r, &error);
+		if (r->db != NULL)
+			return open_queue(r);
+		(void)report_complain(EXIT_INTERNAL, "report_database", error);
+		free(error);
+		return EXIT_INTERNAL;
+	}
 	if (r->conf->report_store == NULL)
 		return report_complain(
 		    EXIT_CONFIG, "report_store", "nothing is kept, so there is nothing to report");
-	r->db = db_open_sqlite(r->conf->report_store, BUSY_MS, &error);
+	r->queue = r->db = db_open_sqlite(r->conf->report_store, BUSY_MS, &error);
 	if (r->db != NULL)
 		return 0;
 	(void)report_complain(EXIT_INTERNAL, "report_store", error);
@@ -63,7 +102,8 @@ report_open_store(struct report_run *r)
 		return status;
 	r->store = store_open(r->db, &error);
 	if (r->store == NULL || outbox_prepare(r->db, &error) != 0 ||
-	    suppress_prepare(r->db, &error) != 0)
+	    suppress_prepare(r->db, &error) != 0 ||
+	    (r->conf->report_database != NULL && lease_open(r->db, &error) != 0))
 		return report_complain(EXIT_INTERNAL, "report_store", error);
 	return 0;
 }
@@ -179,7 +219,8 @@ set_compose(struct report_run *r)
 		.email = email,
 		.extra_contact = slice_str(reports->extra_contact),
 		.submitter = arena_copy_lower(r->arena, mail_address_domain(email)),
-		.node = c->hostname,
+		/* The reports of a fleet are the same whoever makes them. */
+		.node = c->report_database != NULL ? SLICE("fleet") : c->hostname,
 		.generator = SLICE(PACKAGE_STRING),
 		.format = reports->format == CONF_REPORT_RFC9990 ? AGGREGATE_RFC9990
 								 : AGGREGATE_RFC7489,
@@ -279,7 +320,10 @@ report_open_engine(struct report_run *r)
 void
 report_close(struct report_run *r)
 {
+	shipper_free(&r->shipper);
 	store_close(&r->store);
+	if (r->queue != r->db)
+		db_close(&r->queue);
 	db_close(&r->db);
 	resolver_free(&r->resolver);
 	key_ring_free(&r->ring);

@@ -11,6 +11,7 @@
 #include "report/failure_send.h"
 
 #define DUE_MAX 10000 /* deliveries rehearsed */
+#define LEASE_S 900   /* a fleet: one that dies is followed by another after this */
 #define NAP_MS	60000 /* run: at most this long until it looks again */
 
 struct work {
@@ -153,6 +154,56 @@ watch_send(void *ctx, enum send_event event, const struct outbox_delivery *d, st
 	count(w);
 }
 
+/* ---- a fleet: rows go to the database of all, and one node makes the reports ---- */
+
+static const char lease_name[] = "reports";
+
+/* What can't go there now stays here; the others' reports don't wait for it. */
+static void
+ship(struct work *w)
+{
+	struct ship_result result = { 0 };
+	const char *error = "?";
+
+	if (w->run->shipper == NULL)
+		return;
+	if (shipper_run(w->run->shipper, &result, &error) != 0)
+		worsen(w, report_complain(EXIT_TEMPFAIL, "report_database", error));
+	else if (result.rows > 0)
+		say(w, false, "shipped to report_database",
+		    arena_printf(w->arena, "%llu rows, %llu messages",
+			(unsigned long long)result.rows, (unsigned long long)result.messages),
+		    "");
+}
+
+/* 1: ours to make and send; 0: another's; -1: the database fails. */
+static int
+take_lease(const struct work *w, const char **error_r)
+{
+	struct report_run *r = w->run;
+
+	if (r->conf->report_database == NULL)
+		return 1;
+	return lease_take(r->db, lease_name, r->node_holder, LEASE_S, error_r);
+}
+
+static int
+still_ours(void *ctx, const char **error_r)
+{
+	const struct work *w = ctx;
+
+	return lease_held(w->run->db, lease_name, w->run->node_holder, error_r);
+}
+
+static void
+give_lease_back(struct report_run *r)
+{
+	const char *error;
+
+	if (r->conf->report_database != NULL)
+		(void)lease_release(r->db, lease_name, r->node_holder, &error);
+}
+
 /* ---- one pass: make, send, forget what is old ---- */
 
 static struct maker
@@ -165,6 +216,7 @@ maker_of(struct work *w, make_watch_fn *watch)
 		.db = r->db,
 		.composer = { r->store, r->resolver, r->crypto, &r->compose },
 		.watch = watch,
+		.may = r->conf->report_database != NULL ? still_ours : NULL,
 		.stop = must_stop,
 		.ctx = w,
 	};
@@ -217,7 +269,7 @@ send_failures(struct work *w, const struct sender *sender, const char **error_r)
 	const struct conf_failures *f = &r->conf->failures;
 	const struct failure_sender s = {
 		.sender = sender,
-		.queue = r->db,
+		.queue = r->queue,
 		.resolver = r->resolver,
 		.lookups = &r->compose.lookups,
 		.dmarc = &r->dmarc,
@@ -226,14 +278,34 @@ send_failures(struct work *w, const struct sender *sender, const char **error_r)
 		.ctx = w,
 	};
 
-	return f->enabled ? failure_send_due(&s, error_r) : 0;
+	return f->enabled && r->queue != NULL ? failure_send_due(&s, error_r) : 0;
+}
+
+/* What one does for all: nothing where another node does it. */
+static int
+make_and_send(
+    struct work *w, const struct sender *sender, struct send_counts *sent, const char **error_r)
+{
+	struct report_run *r = w->run;
+	const struct maker maker = maker_of(w, watch_make);
+	struct make_counts made;
+	int ours = take_lease(w, error_r);
+
+	if (ours == 0)
+		say(w, false, "left to another node", "reports of the fleet", "");
+	if (ours != 1)
+		return ours;
+	if (make_reports(&maker, report_now_s(r), &made, error_r) != 0 ||
+	    send_due(sender, sent, error_r) != 0 || forget(r, error_r) != 0)
+		return -1;
+	give_lease_back(r);
+	return 0;
 }
 
 static int
 pass(struct work *w)
 {
 	struct report_run *r = w->run;
-	const struct maker maker = maker_of(w, watch_make);
 	const struct sender sender = {
 		.db = r->db,
 		.arena = w->arena,
@@ -243,17 +315,17 @@ pass(struct work *w)
 		.watch = watch_send,
 		.ctx = w,
 	};
-	struct make_counts made;
-	struct send_counts sent;
+	struct send_counts sent = { .no_server = false };
 	const char *error = "?";
+	int rc;
 
-	if (make_reports(&maker, report_now_s(r), &made, &error) != 0 ||
-	    send_due(&sender, &sent, &error) != 0 ||
-	    (!sent.no_server && send_failures(w, &sender, &error) != 0) || forget(r, &error) != 0) {
-		end_count(w);
-		return report_complain(EXIT_INTERNAL, "report_store", error);
-	}
+	ship(w);
+	rc = make_and_send(w, &sender, &sent, &error);
+	if (rc == 0 && !sent.no_server)
+		rc = send_failures(w, &sender, &error);
 	end_count(w);
+	if (rc != 0)
+		return report_complain(EXIT_INTERNAL, "report_store", error);
 	if (sent.no_server)
 		return report_complain(EXIT_TEMPFAIL, r->send.deliver.server,
 		    "can't be reached; what is due stays so");

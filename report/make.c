@@ -42,13 +42,26 @@ close_period(const struct step *s, const char **error_r)
 	return store_period_close(s->maker->composer.store, s->period, error_r);
 }
 
+/* Who lost the lease of a fleet meanwhile writes nothing (lease.h). */
+static int
+check_may(const struct maker *m, const char **error_r)
+{
+	int rc = m->may == NULL ? 1 : m->may(m->ctx, error_r);
+
+	if (rc == 0)
+		*error_r = "another node makes the reports now";
+	return rc == 1 ? 0 : -1;
+}
+
 /* The report and the mark that it is made, or neither. */
 static int
 put_down(const struct step *s, const char **error_r)
 {
 	const struct composition *c = s->composed;
-	int rc;
+	int rc = check_may(s->maker, error_r);
 
+	if (rc != 0)
+		return -1;
 	if (c->outcome == COMPOSE_REPORT)
 		rc = outbox_add(s->maker->db, &c->report, c->to, c->to_count, error_r);
 	else

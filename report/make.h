@@ -28,7 +28,10 @@ struct maker {		     /* borrowed */
 	struct arena *arena; /* for texts of errors */
 	struct db *db;
 	struct composer composer;
-	make_watch_fn *watch;	 /* may be NULL */
+	make_watch_fn *watch; /* may be NULL */
+	/* Asked in the transaction that puts a report down: 1: go on, 0: it is another's to do,
+	 * -1: *error_r is set; may be NULL. */
+	int (*may)(void *ctx, const char **error_r);
 	bool (*stop)(void *ctx); /* asked between periods; may be NULL */
 	void *ctx;
 };

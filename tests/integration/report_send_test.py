@@ -21,8 +21,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from lab.assayd import program
 from lab.dns import Nsd
+from lab.postgres import Postgres, binaries
 from lab.process import free_ports, remove_folder, temporary_folder
 from lab.sink import Sink
+from lab.terminal import Terminal
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DAY = 86400
@@ -344,6 +346,52 @@ def check_dry_run(folder, dns_port):
         expect("a re-send is the same to the byte", (again.returncode, resent), (0, real))
 
 
+def check_terminal(folder, dns_port):
+    """On a terminal: one line of counts, and what failed by name."""
+    with Sink() as sink:
+        misbehave(sink)
+        case = Case(folder, dns_port, sink.url).fill(1, 1, 1, "mailto:r550@d1.example").fill(9, 1, 1)
+        argv = [program("assay"), "report", "send", "--config", case.conf, "--time", str(NOW)]
+        with Terminal(argv, case.folder) as terminal:
+            terminal.ends(30)
+            status, seen = terminal.popen.wait(10), terminal.drawn.decode()
+        expect("terminal: it counts", (status, "\r10 made, 0 not to be made, 9 sent, 1 not sent " in seen), (1, True))
+        expect("terminal: it names what failed, and that alone",
+               ("refused by: r550@d1.example" in seen, "sent to" in seen), (True, False))
+
+
+def check_fleet(folder, dns_port):
+    """Three nodes with one database: whoever comes first makes the reports, of all rows, once."""
+    postgres = Postgres(folder)
+    try:
+        postgres.start()
+        with Sink() as sink:
+            setting = f'report_database = "{postgres.conninfo}"\n'
+            nodes = [Case(folder, dns_port, sink.url, setting + f'report_node = "node{i}"\n').fill(3, 4, 2)
+                     for i in range(3)]
+            for node in nodes:  # what is remembered goes there, the period is not over yet
+                node.now = AT
+            with ThreadPoolExecutor(3) as pool:
+                early = list(pool.map(Case.send, nodes))
+            expect("shipped", [run.text.count("shipped to report_database: 12 rows, 24 messages") for run in early],
+                   [1, 1, 1])
+            for node in nodes:
+                node.now = NOW
+            with ThreadPoolExecutor(3) as pool:
+                runs = list(pool.map(Case.send, nodes))
+            expect("fleet: status", [run.returncode for run in runs], [0, 0, 0])
+            got = [message_of(m.text) for m in sink.messages]
+            expect("one report a domain for the fleet", sorted(m.recipients[0] for m in sink.messages),
+                   ["rua@d1.example", "rua@d2.example", "rua@d3.example"])
+            expect("its counts are those of all nodes", [counted(m[3]) for m in got], [24, 24, 24])
+            expect("its rows are merged", [m[3].count("<record>") for m in got], [4, 4, 4])
+            postgres.stop()
+            run = nodes[0].fill(1, 1, 1).send()
+            expect("the database is gone", (run.returncode, "report_database" in run.text), (70, True))
+    finally:
+        postgres.stop()
+
+
 def check_misuse(folder, dns_port):
     case = Case(folder, dns_port, f"smtp://127.0.0.1:{free_ports(1)[0]}")
     with open(case.conf, encoding="ascii") as f:
@@ -371,7 +419,11 @@ def main():
     try:
         nsd.start()
         checks = [check_server, check_destinations, check_refusals, check_limits, check_no_harm, check_bounces,
-                  check_dry_run, check_misuse]
+                  check_dry_run, check_terminal, check_misuse]
+        if binaries() is None:
+            print("a fleet: skipped, PostgreSQL is not installed")
+        else:
+            checks.append(check_fleet)
         if os.environ.get("ASSAY_SANITIZED") or shutil.which("gcc") is None:
             print("kill -9 at each point: skipped, nothing can be preloaded into a sanitized program")
         else:

@@ -160,7 +160,30 @@ def check_after(conf, box, report, now):
            False)
 
 
-def check_run(assayd, box, keys, key_text, settings):
+def check_tls(assayd, box, settings, key_text, now):
+    """STARTTLS where it is offered; a certificate that nobody vouches for is not good; and a log-in."""
+    password = os.path.join(assayd.folder, "password")
+    with open(password, "w", encoding="ascii") as f:
+        f.write("not-a-secret\n")
+    report_id = Report(box.read_imap("dmarc")[0]).report_id
+    for name, more, status, arrives in (
+            ("STARTTLS is used where it is offered", {}, 0, "with ESMTPS id"),
+            ("report_tls = never", {"report_tls": "never"}, 0, "with ESMTP id"),
+            ("report_tls = require: a certificate that is not good", {"report_tls": "require"}, 75, None),
+            ("with a log-in", {"report_server": f"smtp://127.0.0.1:{box.ports['submission']}", "report_user": "bob",
+                               "report_password_file": password}, 0, "with ESMTPSA id")):
+        assayd.configure({**settings, **more}, key_text)
+        before = len(box.read_imap("dmarc"))
+        sent = assay_report(assayd.conf_path, "send", "--again", report_id, time=now)
+        after = box.read_imap("dmarc")
+        expect(name, (sent.returncode, [arrives in Report(raw).message["Received"] for raw in after[before:]]),
+               (status, [True] if arrives else []))
+        if arrives is None:
+            print("     " + sent.text.strip().splitlines()[-1])
+    assayd.configure(settings, key_text)
+
+
+def check_run(assayd, settings, key_text):
     """assayd starts assay report run itself, and it ends with assayd."""
     assayd.stop()
     assayd.configure({**settings, "report_run": True, "report_program": program("assay"), "report_period": "1s",
@@ -214,7 +237,8 @@ def run(folder, parts):
         check_schema(report, folder)
         check_independent(report, folder, want)
         check_after(assayd.conf_path, box, report, now)
-    check_run(assayd, box, key, key_text, settings)
+        check_tls(assayd, box, settings, key_text, now + DAY)
+    check_run(assayd, settings, key_text)
     if failures:
         print("assayd said:\n" + assayd.child.log() + "\nassay report said:\n" + sent.text)
 
