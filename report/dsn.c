@@ -202,10 +202,11 @@ read_status(struct arena *a, struct slice text, struct dsn *out)
 
 		if (!read_entity(a, text, &group))
 			return;
-		find_in_fields(out, &group, "Original-Envelope-Id");
+		find_in_fields(out, &group, "Original-Envelope-Id"); /* RFC 3464 2.2.1 */
 		if (slice_equal_nocase(field(&group, "Action"), SLICE("failed")) && !out->failed) {
 			out->failed = true;
-			out->status = field(&group, "Status");
+			out->status = field(&group, "Status"); /* RFC 3464 2.3.4 */
+			/* RFC 3464 2.3.6 */
 			out->diagnostic = field(&group, "Diagnostic-Code");
 			if (out->diagnostic.len == 0)
 				out->diagnostic = out->status;

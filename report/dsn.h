@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * NAME         dsn - bounces that come back (RFC 3464, RFC 6522)
- * DESCRIPTION  What a multipart/report of type delivery-status says, and the tokens (outbox.h)
- * found where a mail server repeats what we sent: the address the bounce came to, its In-Reply-To
- * and References, Original-Envelope-Id, and Message-ID of the message that is returned. Anybody may
- * send a bounce: only a token that the outbox knows binds it to one of our messages, nothing else
- * in it is believed. One level of parts; nothing is decoded; no recursion. DIAGNOSTICS  -1 and a
- * static text: not such a message.
+ * DESCRIPTION  What a multipart/report of type delivery-status says, and the tokens (outbox.h) that
+ *              are found where a mail server repeats what we sent: the address the bounce came
+ *              to, its In-Reply-To and References, Original-Envelope-Id, and Message-ID of the
+ *              message that is returned. Anybody may send a bounce (RFC 3464 4.1): only a token
+ *              that the outbox knows binds it to one of our messages, nothing else in it is
+ *              believed.
+ *              One level of parts; nothing is decoded; no recursion.
+ * DIAGNOSTICS  -1 and a static text: not such a message.
  */
 #ifndef ASSAY_DSN_H
 #define ASSAY_DSN_H

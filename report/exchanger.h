@@ -2,10 +2,10 @@
 /*
  * NAME         exchanger - who takes the mail of a destination's domain
  * DESCRIPTION  Limits count by it: a thousand domains at one provider are one neighbour. It is
- * named by the organizational domain of the most preferred MX host, as far as that can be found
- * out, or by the domain itself where it has no MX but an address (RFC 5321 5.1). Who sends no mail
- * but wants reports, by saying that it takes none (RFC 7505) or by not being there at all, can't
- * get any.
+ *              named by the organizational domain of the most preferred MX host, as far as that
+ *              can be found out, or by the domain itself where it has no MX but an address (RFC
+ *              5321 5.1). Who wants reports but takes no mail, by saying so (RFC 7505) or by not
+ *              being there at all, can't get any.
  */
 #ifndef ASSAY_EXCHANGER_H
 #define ASSAY_EXCHANGER_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * NAME         outbox - reports that were made, and how far each is on its way
- * DESCRIPTION  A report is put down whole, once: its Report-ID, file name, bytes and destinations,
- * in the transaction that marks its period as done. From then on nothing of it changes (RFC
- * 9990 3.5.2: a re-send has the same file name and Report-ID), only its deliveries move, one row a
- * destination:
+ * DESCRIPTION  A report is put down whole, once: its Report-ID, file name, bytes and
+ *              destinations, in the transaction that marks its period as done. From then on
+ *              nothing of it changes (RFC 9990 3.5.2: a re-send has the same file name and
+ *              Report-ID), only its deliveries move, one row a destination:
  *
  *                  pending --accepted--> sent
  *                     |  \--refused or out of time--> given up
