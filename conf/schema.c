@@ -280,7 +280,7 @@ const struct conf_setting conf_settings[] = {
 	  .name = "seal", .kind = CONF_WORD, .value = "none", .words = seals, AT(seal),
 	  .text = "Whether a message gets an ARC set that says what was found: none does; one with a recipient outside of "
 		  "local_domains (forwarded); or all. Mail of trusted_networks gets one where it still carries the results that we "
-		  "wrote when it came in: what a list server of ours sends on." },
+		  "wrote when it came in, unless its client has logged in: what a list server of ours sends on." },
 	{ .name = "seal_key", .kind = CONF_NAME, .value = "", AT(seal_key),
 	  .text = "The dkim_key, by the name of its section, that seals. It must have a domain." },
 	{ .name = "local_domains", .kind = CONF_DOMAINS, .value = "", LIST_AT(local_domains, local_domain_count),

@@ -56,14 +56,15 @@ signing_choose_keys(const struct conf *conf, struct slice author_domain, size_t 
 	return count;
 }
 
-/* "alice@example.com" may use example.com and what is below it; "alice" is one of ours as a whole.
- */
+/* "alice@example.com" may use example.com and what is below it; "alice" is one of ours as a whole;
+ * a login that has no name is nobody. */
 static bool
 is_own(struct slice login, struct slice domain)
 {
 	size_t at = slice_find_last(login, '@');
 
-	return at == SLICE_NONE || domain_covers(slice_from(login, at + 1), domain);
+	return login.len > 0 &&
+	    (at == SLICE_NONE || domain_covers(slice_from(login, at + 1), domain));
 }
 
 bool

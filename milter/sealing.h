@@ -18,7 +18,8 @@
 
 struct sealing;
 
-/* At MAIL FROM. own_host: the client is in trusted_networks. NULL: nothing is sealed. */
+/* At MAIL FROM. own_host: the client is in trusted_networks and has not logged in. NULL: nothing is
+ * sealed. */
 struct sealing *sealing_begin(
     struct arena *a, const struct outgoing_parts *parts, bool evaluated, bool own_host);
 void sealing_recipient(struct sealing *s, struct slice recipient);

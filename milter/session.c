@@ -173,13 +173,14 @@ begin_outgoing(const struct session *s, const struct mta *mta)
 	return outgoing_begin(s->arena, &parts, &s->client, is_authenticated(mta), login);
 }
 
+/* Who logs in on one of our own hosts (webmail) wrote what it sends, results included. */
 static struct sealing *
-begin_sealing(const struct session *s)
+begin_sealing(const struct session *s, const struct mta *mta)
 {
 	struct outgoing_parts parts = service_outgoing(s->service);
+	bool own_host = is_trusted(service_conf(s->service), &s->client) && !is_authenticated(mta);
 
-	return sealing_begin(s->arena, &parts, s->message.skipped == NULL,
-	    is_trusted(service_conf(s->service), &s->client));
+	return sealing_begin(s->arena, &parts, s->message.skipped == NULL, own_host);
 }
 
 enum answer
@@ -195,7 +196,7 @@ session_mail(struct session *s, const struct mta *mta, const char *reverse_path)
 	m->from = arena_copy(s->arena, slice_str(reverse_path));
 	m->outgoing = begin_outgoing(s, mta);
 	m->skipped = why_skip(s, mta);
-	m->sealing = begin_sealing(s);
+	m->sealing = begin_sealing(s, mta);
 	if (m->skipped != NULL) {
 		atomic_fetch_add(&service_traffic(s->service)->skipped, 1);
 		return ANSWER_CONTINUE;

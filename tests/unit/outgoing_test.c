@@ -84,6 +84,8 @@ static const struct {
 	{ "bob", "a.example", CONF_LOGINS_OWN, true },
 	{ "bob", "a.example", CONF_LOGINS_ANY, true },
 	{ "bob", "a.example", CONF_LOGINS_NONE, false },
+	{ "", "a.example", CONF_LOGINS_OWN, false },
+	{ "", "a.example", CONF_LOGINS_ANY, true },
 };
 
 static void

@@ -111,8 +111,23 @@ static const struct ip_network trusted = { { IP_V4, { 203, 0, 113, 0 } }, 24 };
 
 static struct slice our_ids[2];
 
+static int
+sign_anything(void *ctx, uint32_t key, const uint8_t digest[SHA256_BYTES], struct signature *out,
+    const char **error_r)
+{
+	(void)ctx, (void)key, (void)digest, (void)error_r;
+	out->len = 1;
+	out->bytes[0] = 1;
+	return 0;
+}
+
+static const struct conf_dkim_key seal_key = { .domain = SLICE("example.net"),
+	.selector = SLICE("s") };
+static struct key_info seal_info = { .type = KEY_ED25519 };
+static const struct outgoing_keys seal_keys = { { sign_anything, NULL }, &seal_info };
+
 static void
-rig_open(struct rig *g, enum conf_quarantine quarantine, bool leading_space)
+rig_open_sealing(struct rig *g, enum conf_quarantine quarantine, bool leading_space, bool seals)
 {
 	struct conf *conf = conf_defaults();
 	struct arena *a = arena_new(1024 * 1024);
@@ -134,12 +149,22 @@ rig_open(struct rig *g, enum conf_quarantine quarantine, bool leading_space)
 	conf->skip_authenticated = true;
 	conf->quarantine = quarantine;
 	conf->quarantine_header = "X-Quarantine";
-	g->service = service_over(conf, resolver_new(backend, NULL), &g->traffic, NULL, &error);
+	conf->dkim_keys = &seal_key;
+	conf->dkim_key_count = seals;
+	conf->seal = seals ? CONF_SEAL_ALL : CONF_SEAL_NONE;
+	g->service = service_over(
+	    conf, resolver_new(backend, NULL), &g->traffic, seals ? &seal_keys : NULL, &error);
 	if (g->service == NULL)
 		fail_msg("service: %s", error);
 	g->session = session_new(g->service, leading_space, NULL);
 	g->recorder.queue_id = "4QUEUE";
 	g->mta = (struct mta){ &recorder_calls, &g->recorder };
+}
+
+static void
+rig_open(struct rig *g, enum conf_quarantine quarantine, bool leading_space)
+{
+	rig_open_sealing(g, quarantine, leading_space, false);
 }
 
 static void
@@ -528,6 +553,27 @@ test_no_end_of_headers(void **state)
 	rig_close(&g);
 }
 
+/* What our own hosts found before is sealed; what a user writes as if we had is not, though he may
+ * come through one of them. */
+static void
+test_results_of_a_login_are_not_sealed(void **state)
+{
+	static const char *const fields[] = { "Authentication-Results: mx.example.net; dmarc=pass",
+		"From: a@reject.example", NULL };
+	struct rig g;
+
+	(void)state;
+	rig_open_sealing(&g, CONF_QUARANTINE_HOLD, true, true);
+	rig_connect(&g, "203.0.113.1");
+	(void)rig_message(&g, "<a@reject.example>", fields);
+	assert_non_null(strstr(g.recorder.calls, "insert 0 ARC-Seal"));
+	g.recorder.auth_type = "PLAIN";
+	g.recorder.auth_authen = "mallory";
+	(void)rig_message(&g, "<a@reject.example>", fields);
+	assert_null(strstr(g.recorder.calls, "ARC-Seal"));
+	rig_close(&g);
+}
+
 /* ---- limits ---- */
 
 static void
@@ -731,6 +777,7 @@ main(void)
 		cmocka_unit_test(test_refused_edit_is_a_tempfail),
 		cmocka_unit_test(test_two_messages_a_connection),
 		cmocka_unit_test(test_authentication_is_asked_for_each_message),
+		cmocka_unit_test(test_results_of_a_login_are_not_sealed),
 		cmocka_unit_test(test_abort_anywhere),
 		cmocka_unit_test(test_callbacks_out_of_order),
 		cmocka_unit_test(test_no_end_of_headers),
