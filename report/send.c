@@ -270,7 +270,7 @@ record(struct round *r, const struct outbox_delivery *d, const struct deliver_do
 		*event_r = SEND_ACCEPTED;
 		if (outbox_sent(db, d, done->reply, now, r->error_r) != 0)
 			return -1;
-		return suppress_clear(db, d->to.address, r->error_r);
+		return suppress_clear(db, d->to.address, now, r->error_r);
 	case DELIVER_REFUSED:
 		*event_r = SEND_REFUSED;
 		if (outbox_end(db, d, OUTBOX_GIVEN_UP, done->reply, now, r->error_r) != 0)

@@ -124,11 +124,12 @@ suppress_strike(
 }
 
 int
-suppress_clear(struct db *db, struct slice address, const char **error_r)
+suppress_clear(struct db *db, struct slice address, int64_t now_s, const char **error_r)
 {
-	const struct db_value values[] = { db_text(address) };
+	const struct db_value values[] = { db_text(address), db_int(now_s - SUPPRESS_FORGIVE_S) };
 
-	return db_run(db, "DELETE FROM suppression WHERE address = $1 AND by_hand = 0", values,
+	return db_run(db,
+	    "DELETE FROM suppression WHERE address = $1 AND by_hand = 0 AND until_s <= $2", values,
 	    COUNT(values), NULL, NULL, error_r);
 }
 

@@ -2,9 +2,10 @@
 /*
  * NAME         suppress - destinations that get nothing for a while
  * DESCRIPTION  A destination that refuses (5xx) or whose bounce comes back is left alone, each time
- *              longer: a day, then 3, 10, 30, and from then on 90. A report that is taken clears
- *              that. The operator may put one on the list himself, for a time or for good; only
- *              he takes it off again.
+ *              longer: a day, then 3, 10, 30, and from then on 90. Reports that are taken once a
+ *              week has gone by without a bounce clear that: the server that takes them is most
+ *              often not the destination's own, and the bounce comes after. The operator may put
+ *              one on the list himself, for a time or for good; only he takes it off again.
  * DIAGNOSTICS  0 or -1 with *error_r as in db.h, unless said otherwise.
  */
 #ifndef ASSAY_SUPPRESS_H
@@ -13,7 +14,9 @@
 #include "policy/base/arena.h"
 #include "report/db.h"
 
-#define SUPPRESS_FOR_EVER INT64_MAX
+#define SUPPRESS_FOR_EVER  INT64_MAX
+#define SUPPRESS_FORGIVE_S ((int64_t)7 * 86400) /* queues give up after 5 days (RFC 5321 4.5.4.1)  \
+						 */
 
 struct suppression {
 	struct slice address; /* as destinations are stored */
@@ -32,8 +35,9 @@ int64_t suppress_interval_s(uint32_t strikes);
 int suppress_strike(
     struct db *db, struct slice address, struct slice reason, int64_t now_s, const char **error_r);
 
-/* It took a report: strikes are forgotten, what is by hand stays. */
-int suppress_clear(struct db *db, struct slice address, const char **error_r);
+/* A report was taken: strikes that ended SUPPRESS_FORGIVE_S ago are forgotten, what is by hand
+ * stays. */
+int suppress_clear(struct db *db, struct slice address, int64_t now_s, const char **error_r);
 
 int suppress_by_hand(struct db *db, struct slice address, struct slice reason, int64_t now_s,
     int64_t until_s, const char **error_r);

@@ -368,9 +368,31 @@ suppresses_longer_each_time(void **state)
 		assert_int_equal(is_suppressed(b, "a@x.example", now + days[i] * DAY - 1), 1);
 		now += days[i] * DAY;
 	}
-	good(suppress_clear(b->db, SLICE("a@x.example"), &b->error));
+	good(suppress_clear(b->db, SLICE("a@x.example"), now + SUPPRESS_FORGIVE_S, &b->error));
 	good(suppress_strike(b->db, SLICE("a@x.example"), SLICE("550"), now, &b->error));
 	assert_int_equal(is_suppressed(b, "a@x.example", now + DAY), 0);
+	close_box(b);
+}
+
+/* The local MTA takes everything, and the bounce comes back an hour later. */
+static void
+suppresses_longer_who_bounces(void **state)
+{
+	static const int64_t days[] = { 1, 3, 10 };
+	struct box box, *b = &box;
+	int64_t now = NOW;
+
+	(void)state;
+	open_box(b);
+	for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
+		good(suppress_clear(b->db, SLICE("a@x.example"), now, &b->error));
+		now += 3600;
+		good(
+		    suppress_strike(b->db, SLICE("a@x.example"), SLICE("bounced"), now, &b->error));
+		assert_int_equal(is_suppressed(b, "a@x.example", now + days[i] * DAY - 1), 1);
+		now += days[i] * DAY;
+		assert_int_equal(is_suppressed(b, "a@x.example", now), 0);
+	}
 	close_box(b);
 }
 
@@ -386,7 +408,7 @@ suppresses_by_hand(void **state)
 	good(suppress_by_hand(
 	    b->db, SLICE("a@x.example"), SLICE("they asked"), NOW, SUPPRESS_FOR_EVER, &b->error));
 	good(suppress_strike(b->db, SLICE("a@x.example"), SLICE("550"), NOW, &b->error));
-	good(suppress_clear(b->db, SLICE("a@x.example"), &b->error));
+	good(suppress_clear(b->db, SLICE("a@x.example"), NOW, &b->error));
 	good(suppress_strike(b->db, SLICE("b@x.example"), SLICE("550"), NOW, &b->error));
 	assert_int_equal(is_suppressed(b, "a@x.example", NOW + 9999 * (int64_t)DAY), 1);
 	good(suppress_list(b->db, b->arena, &list, &count, &b->error));
@@ -480,6 +502,7 @@ main(void)
 		cmocka_unit_test(counts_what_was_sent),
 		cmocka_unit_test(expires),
 		cmocka_unit_test(suppresses_longer_each_time),
+		cmocka_unit_test(suppresses_longer_who_bounces),
 		cmocka_unit_test(suppresses_by_hand),
 		cmocka_unit_test(asks_for_reason),
 		cmocka_unit_test(counts_rows),
