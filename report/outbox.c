@@ -447,29 +447,31 @@ outbox_again(struct db *db, struct slice report_id, int64_t now_s, const char **
 	    values, COUNT(values), NULL, NULL, error_r);
 }
 
+#define WENT_OUT                                                                                   \
+	"SELECT COUNT(*) FROM outbox_delivery"                                                     \
+	" WHERE state IN ($1, $2) AND changed_s >= $3 AND attempts > 0"
+
 int
 outbox_count_sent(struct db *db, const struct outbox_destination *to, int64_t since_s,
     struct outbox_sent_counts *out, const char **error_r)
 {
 	const struct db_value values[] = {
 		db_int(OUTBOX_SENT),
+		db_int(OUTBOX_GIVEN_UP),
 		db_int(since_s),
 		db_text(to->address),
+	};
+	const struct db_value of_exchanger[] = {
+		values[0],
+		values[1],
+		values[2],
 		db_text(to->exchanger),
 	};
 
-	if (db_number(db,
-		"SELECT COUNT(*) FROM outbox_delivery WHERE state = $1 AND changed_s >= $2", values,
-		2, &out->total, error_r) < 0 ||
-	    db_number(db,
-		"SELECT COUNT(*) FROM outbox_delivery"
-		" WHERE state = $1 AND changed_s >= $2 AND address = $3",
-		values, 3, &out->address, error_r) < 0)
+	if (db_number(db, WENT_OUT, values, 3, &out->total, error_r) < 0 ||
+	    db_number(db, WENT_OUT " AND address = $4", values, 4, &out->address, error_r) < 0)
 		return -1;
-	return db_number(db,
-		   "SELECT COUNT(*) FROM outbox_delivery"
-		   " WHERE state = $1 AND changed_s >= $2 AND exchanger = $3",
-		   (const struct db_value[]){ values[0], values[1], values[3] }, 3, &out->exchanger,
+	return db_number(db, WENT_OUT " AND exchanger = $4", of_exchanger, 4, &out->exchanger,
 		   error_r) < 0
 	    ? -1
 	    : 0;

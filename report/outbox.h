@@ -111,7 +111,10 @@ int outbox_postpone(struct db *db, const struct outbox_delivery *d, struct slice
 /* Deliveries of that report to pending again, due at once; all of them, whatever came of them. */
 int outbox_again(struct db *db, struct slice report_id, int64_t now_s, const char **error_r);
 
-/* How many were sent since then: in all, to that address, to that exchanger. */
+/*
+ * How many went out since then: in all, to that address, to that exchanger. Those that were refused
+ * or bounced count too: they were trouble to somebody all the same.
+ */
 struct outbox_sent_counts {
 	int64_t total, address, exchanger;
 };

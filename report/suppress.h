@@ -15,8 +15,7 @@
 #include "report/db.h"
 
 #define SUPPRESS_FOR_EVER  INT64_MAX
-#define SUPPRESS_FORGIVE_S ((int64_t)7 * 86400) /* queues give up after 5 days (RFC 5321 4.5.4.1)  \
-						 */
+#define SUPPRESS_FORGIVE_S ((int64_t)7 * 86400) /* RFC 5321 4.5.4.1: bounces take 5 days */
 
 struct suppression {
 	struct slice address; /* as destinations are stored */

@@ -301,6 +301,11 @@ counts_what_was_sent(void **state)
 	good(outbox_count_sent(b->db, &towns[1], NOW + 1, &n, &b->error));
 	assert_int_equal(n.total, 2);
 	assert_int_equal(n.address, 1);
+	/* One that bounced was sent all the same, and so was one that is refused. */
+	good(outbox_end(b->db, &list[0], OUTBOX_GIVEN_UP, SLICE("bounced"), NOW + 5, &b->error));
+	good(outbox_count_sent(b->db, &towns[0], NOW, &n, &b->error));
+	assert_int_equal(n.total, 3);
+	assert_int_equal(n.exchanger, 3);
 	/* What a limit stops is no attempt. */
 	good(outbox_postpone(b->db, &list[3], SLICE("limit"), NOW + DAY, &b->error));
 	assert_int_equal(due(b, NOW + DAY - 1, &list), 0);
