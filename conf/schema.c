@@ -395,7 +395,7 @@ const struct conf_setting conf_settings[] = {
 	  .text = "Where bounces go. A * in it becomes a word that tells the message: \"bounce+*@example.com\". Give what arrives "
 		  "there to assay report bounce. Empty: the null sender, and bounces come back to nobody." },
 	{ .name = "report_limit", .kind = CONF_INT, .number = 1000, RANGE(0, 10000000), AT(reports.limit_total),
-	  .text = "Reports sent a day, all in all; the rest waits for the next day. 0: no limit." },
+	  .text = "Reports sent a day, all in all; the rest waits for the next day, but no longer than report_retry_limit. 0: no limit." },
 	{ .name = "report_limit_address", .kind = CONF_INT, .number = 200, RANGE(0, 10000000), AT(reports.limit_address),
 	  .text = "The same for one address." },
 	{ .name = "report_limit_exchanger", .kind = CONF_INT, .number = 500, RANGE(0, 10000000), AT(reports.limit_exchanger),

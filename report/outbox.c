@@ -400,6 +400,28 @@ settle(struct db *db, const struct outbox_delivery *d, enum outbox_state state, 
 	    values, COUNT(values), NULL, NULL, error_r);
 }
 
+/* The same where nobody has claimed it since it was read: who has, says what becomes of it. */
+static int
+settle_unclaimed(struct db *db, const struct outbox_delivery *d, enum outbox_state state,
+    int64_t next_s, int64_t changed_s, struct slice reply, const char **error_r)
+{
+	const struct db_value values[] = {
+		db_text(d->report_id),
+		db_text(d->to.address),
+		db_int(state),
+		db_int(next_s),
+		db_int(changed_s),
+		db_text(slice_sub(reply, 0, OUTBOX_REPLY_BYTES)),
+		db_int(OUTBOX_PENDING),
+		db_int(d->next_s),
+	};
+
+	return db_run(db,
+	    "UPDATE outbox_delivery SET state = $3, next_s = $4, changed_s = $5, reply = $6"
+	    " WHERE report_id = $1 AND address = $2 AND state = $7 AND next_s = $8",
+	    values, COUNT(values), NULL, NULL, error_r);
+}
+
 int
 outbox_sent(struct db *db, const struct outbox_delivery *d, struct slice reply, int64_t now_s,
     const char **error_r)
@@ -420,16 +442,18 @@ int
 outbox_end(struct db *db, const struct outbox_delivery *d, enum outbox_state state,
     struct slice reply, int64_t now_s, const char **error_r)
 {
-	uint32_t attempts = state == OUTBOX_GIVEN_UP ? d->attempts + 1 : d->attempts;
-
-	return settle(db, d, state, attempts, now_s, now_s, reply, error_r);
+	if (state == OUTBOX_SUPPRESSED)
+		return settle_unclaimed(db, d, state, now_s, now_s, reply, error_r);
+	return settle(db, d, state, d->attempts + 1, now_s, now_s, reply, error_r);
 }
 
 int
-outbox_postpone(struct db *db, const struct outbox_delivery *d, struct slice why, int64_t until_s,
-    const char **error_r)
+outbox_postpone(struct db *db, const struct outbox_delivery *d, const struct outbox_retry *retry,
+    struct slice why, int64_t until_s, int64_t now_s, bool *given_up_r, const char **error_r)
 {
-	return settle(db, d, OUTBOX_PENDING, d->attempts, until_s, d->changed_s, why, error_r);
+	*given_up_r = now_s - d->made_s >= retry->limit_s;
+	return settle_unclaimed(db, d, *given_up_r ? OUTBOX_GIVEN_UP : OUTBOX_PENDING, until_s,
+	    *given_up_r ? now_s : d->changed_s, why, error_r);
 }
 
 int

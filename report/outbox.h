@@ -100,13 +100,16 @@ int outbox_sent(struct db *db, const struct outbox_delivery *d, struct slice rep
 int outbox_failed(struct db *db, const struct outbox_delivery *d, const struct outbox_retry *retry,
     struct slice reply, int64_t now_s, bool *given_up_r, const char **error_r);
 
-/* To a final state at once: GIVEN_UP (refused for good) or SUPPRESSED. */
+/* To a final state at once: GIVEN_UP (refused for good), or SUPPRESSED: that only where nobody has
+ * claimed it since it was read. */
 int outbox_end(struct db *db, const struct outbox_delivery *d, enum outbox_state state,
     struct slice reply, int64_t now_s, const char **error_r);
 
-/* Not tried, because of a limit: next try at until_s. */
-int outbox_postpone(struct db *db, const struct outbox_delivery *d, struct slice why,
-    int64_t until_s, const char **error_r);
+/* Not tried, because of a limit: next try at until_s, or given up when out of time. Not claimed
+ * before; where somebody else has claimed it since it was read, nothing is changed. */
+int outbox_postpone(struct db *db, const struct outbox_delivery *d,
+    const struct outbox_retry *retry, struct slice why, int64_t until_s, int64_t now_s,
+    bool *given_up_r, const char **error_r);
 
 /* Deliveries of that report to pending again, due at once; all of them, whatever came of them. */
 int outbox_again(struct db *db, struct slice report_id, int64_t now_s, const char **error_r);

@@ -189,18 +189,20 @@ limit_met(
 static int
 check_limits(struct round *r, const struct outbox_delivery *d)
 {
-	int64_t today = now_of(r) / DAY_S * DAY_S;
+	int64_t now = now_of(r), today = now / DAY_S * DAY_S;
 	struct outbox_sent_counts sent;
 	const char *why;
+	bool given_up;
 
 	if (outbox_count_sent(r->sender->db, &d->to, today, &sent, r->error_r) != 0)
 		return -1;
 	why = limit_met(r, d, &sent);
 	if (why == NULL)
 		return 1;
-	if (outbox_postpone(r->sender->db, d, slice_str(why), today + DAY_S, r->error_r) != 0)
+	if (outbox_postpone(r->sender->db, d, &r->sender->options->retry, slice_str(why),
+		today + DAY_S, now, &given_up, r->error_r) != 0)
 		return -1;
-	tell(r, SEND_LIMITED, d, slice_str(why));
+	tell(r, given_up ? SEND_GIVEN_UP : SEND_LIMITED, d, slice_str(why));
 	return 0;
 }
 

@@ -6,7 +6,8 @@
  *              failed before at most half of the slots, so a destination that hangs holds up no
  *              other. Each is claimed, written (report_mail.h), signed and handed over; what came
  *              of it goes into the outbox, and 5xx and success to the suppression list.
- *              Where a limit of the day is met, the delivery waits for the next day.
+ *              Where a limit of the day is met, the delivery waits for the next day, but no longer
+ *              than one that fails.
  *              Where the server itself can't be reached, the rest is left for the next run: no
  *              destination is to blame.
  * DIAGNOSTICS  0, or -1 with *error_r set: the database failed. What was under way is claimed and

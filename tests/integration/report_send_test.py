@@ -234,6 +234,13 @@ def check_limits(folder, dns_port):
         case.send()
         expect("the rest the next day", len(sink.messages), 6)
     with Sink() as sink:
+        case = Case(folder, dns_port, sink.url, "report_limit = 2\n").fill(9, 1, 1)
+        for _ in range(3):
+            run = case.send()
+            case.now += DAY
+        expect("what a limit stops for too long is given up", (len(sink.messages), run.text.count("given up:"),
+               "pending" in case.report("list").text), (6, 3, False))
+    with Sink() as sink:
         case = Case(folder, dns_port, sink.url, "report_limit_exchanger = 2\n").fill(6, 1, 1)
         run = case.send()
         expect("limit for a mail exchanger", (run.returncode, len(sink.messages), sorted(m.recipients[0] for m in sink.messages)[-3:]),

@@ -286,6 +286,7 @@ counts_what_was_sent(void **state)
 	struct outbox_delivery *list;
 	struct outbox_sent_counts n;
 	struct box box, *b = &box;
+	bool given_up;
 
 	(void)state;
 	open_box(b);
@@ -307,10 +308,47 @@ counts_what_was_sent(void **state)
 	assert_int_equal(n.total, 3);
 	assert_int_equal(n.exchanger, 3);
 	/* What a limit stops is no attempt. */
-	good(outbox_postpone(b->db, &list[3], SLICE("limit"), NOW + DAY, &b->error));
+	good(outbox_postpone(
+	    b->db, &list[3], &retry, SLICE("limit"), NOW + DAY, NOW, &given_up, &b->error));
+	assert_false(given_up);
 	assert_int_equal(due(b, NOW + DAY - 1, &list), 0);
 	assert_int_equal(due(b, NOW + DAY, &list), 1);
 	assert_int_equal(list[0].attempts, 0);
+	/* Nor does it wait for ever, or what spammers' domains asked for would. */
+	good(outbox_postpone(b->db, &list[0], &retry, SLICE("limit"), NOW + 3 * DAY, NOW + 2 * DAY,
+	    &given_up, &b->error));
+	assert_true(given_up);
+	good(outbox_count_sent(b->db, &towns[0], NOW, &n, &b->error));
+	assert_int_equal(n.total, 3);
+	good(outbox_expire(b->db, NOW + 1, &b->error));
+	assert_int_equal(due(b, NOW + 9 * DAY, &list), 0);
+	close_box(b);
+}
+
+/* Two processes have read the same list; one sends, the other finds a limit or a suppression. */
+static void
+leaves_what_others_send(void **state)
+{
+	struct outbox_delivery *list;
+	struct box box, *b = &box;
+	bool given_up;
+
+	(void)state;
+	open_box(b);
+	put_down(b, "id1");
+	assert_int_equal(due(b, NOW, &list), 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(outbox_claim(b->other, &list[i], &retry, NOW, &b->error), 1);
+	good(outbox_sent(b->other, &list[0], SLICE("250 ok"), NOW, &b->error));
+	for (size_t i = 0; i < 2; i++) {
+		good(outbox_postpone(
+		    b->db, &list[i], &retry, SLICE("limit"), NOW, NOW, &given_up, &b->error));
+		good(outbox_end(
+		    b->db, &list[i], OUTBOX_SUPPRESSED, SLICE("bounced"), NOW, &b->error));
+	}
+	assert_int_equal(delivery_to(b, "id1", 0).state, OUTBOX_SENT);
+	assert_int_equal(delivery_to(b, "id1", 1).state, OUTBOX_PENDING);
+	assert_int_equal(due(b, NOW + OUTBOX_LEASE_S - 1, &list), 0);
 	close_box(b);
 }
 
@@ -505,6 +543,7 @@ main(void)
 		cmocka_unit_test(backs_off),
 		cmocka_unit_test(sends_again),
 		cmocka_unit_test(counts_what_was_sent),
+		cmocka_unit_test(leaves_what_others_send),
 		cmocka_unit_test(expires),
 		cmocka_unit_test(suppresses_longer_each_time),
 		cmocka_unit_test(suppresses_longer_who_bounces),
