@@ -21,8 +21,6 @@ struct recorder {
 	struct traffic *traffic;
 	struct writer *writer;
 	char *file;
-	uint32_t wait_ms, period_s, keep_s;
-	bool keep_recipient;
 	uint8_t failure_key[HASH_KEY_BYTES]; /* what stands for local parts in failure reports */
 
 	/* the writer's thread alone */
@@ -59,16 +57,21 @@ trouble(void *ctx, const char *text)
 	    (unsigned long long)atomic_load(&r->traffic->rows_lost));
 }
 
-struct recorder *
-recorder_open(const struct conf *conf, struct traffic *traffic)
+static struct writer_options
+options_of(const struct conf *conf)
 {
-	struct writer_options options = {
+	return (struct writer_options){
 		.file = conf->report_store,
 		.wait_ms = conf->report_store_wait_ms,
 		.period_s = conf->report_period_s,
 		.keep_s = conf->report_keep_s,
-		.trouble = trouble,
 	};
+}
+
+struct recorder *
+recorder_open(const struct conf *conf, struct traffic *traffic)
+{
+	struct writer_options options = options_of(conf);
 	struct recorder *r;
 
 	if (conf->report_store == NULL)
@@ -77,10 +80,7 @@ recorder_open(const struct conf *conf, struct traffic *traffic)
 	atomic_init(&r->refs, 1);
 	r->traffic = traffic;
 	r->file = heap_copy(conf->report_store);
-	r->wait_ms = conf->report_store_wait_ms;
-	r->period_s = conf->report_period_s;
-	r->keep_s = conf->report_keep_s;
-	r->keep_recipient = conf->report_recipient;
+	options.trouble = trouble;
 	options.ctx = r;
 	if (getrandom(r->failure_key, sizeof(r->failure_key), 0) != (ssize_t)sizeof(r->failure_key))
 		bug("getrandom: %s", strerror(errno));
@@ -118,17 +118,23 @@ recorder_fits(const struct recorder *r, const struct conf *conf)
 {
 	if (r == NULL || conf->report_store == NULL)
 		return r == NULL && conf->report_store == NULL;
-	return strcmp(r->file, conf->report_store) == 0 &&
-	    r->wait_ms == conf->report_store_wait_ms && r->period_s == conf->report_period_s &&
-	    r->keep_s == conf->report_keep_s && r->keep_recipient == conf->report_recipient;
+	return strcmp(r->file, conf->report_store) == 0;
+}
+
+void
+recorder_change(struct recorder *r, const struct conf *conf)
+{
+	const struct writer_options options = options_of(conf);
+
+	if (r != NULL)
+		writer_change(r->writer, &options);
 }
 
 void
 record_message(struct recorder *r, struct arena *a, const struct verdict *v,
     const struct disposition *d, const struct header_list *header, struct slice recipient)
 {
-	const struct report_message message = { v, d, header,
-		r != NULL && r->keep_recipient ? recipient : slice_of(NULL, 0) };
+	const struct report_message message = { v, d, header, recipient };
 	struct report_policy policy;
 	struct report_row row;
 

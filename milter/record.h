@@ -2,8 +2,8 @@
 /*
  * NAME         record - messages into the report store
  * DESCRIPTION  A recorder is the writer of one store (report/writer.h) with the log and the
- *              counters of the daemon. Services share it by counted reference as long as the
- *              settings stay the same, so a reload does not interrupt it.
+ *              counters of the daemon. Services share it by counted reference as long as the file
+ *              stays the same, so a reload does not interrupt it: a file has one writer.
  * DIAGNOSTICS  Trouble never holds up mail: it is logged, at most once in RECORD_LOG_EVERY_S, and
  *              counted in struct traffic.
  */
@@ -23,13 +23,15 @@ struct recorder *recorder_ref(struct recorder *r);
 /* The last one writes what is queued and ends the thread. *r becomes NULL; NULL is accepted. */
 void recorder_unref(struct recorder **r);
 
-/* Would recorder_open() make the same one? r may be NULL. */
+/* Is it that of the configuration's file? r may be NULL: is there to be none? */
 bool recorder_fits(const struct recorder *r, const struct conf *conf);
+/* Of one that fits: the other settings hold from now on. r may be NULL. */
+void recorder_change(struct recorder *r, const struct conf *conf);
 
 /*
  * Remember one message that was evaluated and is about to be answered: its row is safe from the end
  * of the process then. Waits only where rows come faster than they are written, no longer than
- * report_store_wait. r may be NULL. recipient: the first, as in RCPT TO.
+ * report_store_wait. r may be NULL. recipient: the first, as in RCPT TO; empty: not to be told.
  */
 void record_message(struct recorder *r, struct arena *a, const struct verdict *v,
     const struct disposition *d, const struct header_list *header, struct slice recipient);

@@ -249,10 +249,12 @@ service_outgoing(const struct service *s)
 void
 service_start_recorder(struct service *s, const struct service *old)
 {
-	if (old != NULL && recorder_fits(old->recorder, s->conf))
-		s->recorder = recorder_ref(old->recorder);
-	else
+	if (old == NULL || !recorder_fits(old->recorder, s->conf)) {
 		s->recorder = recorder_open(s->conf, s->traffic);
+		return;
+	}
+	s->recorder = recorder_ref(old->recorder);
+	recorder_change(s->recorder, s->conf);
 }
 
 struct recorder *

@@ -37,7 +37,7 @@ struct service *service_over(struct conf *conf, struct resolver *resolver, struc
 
 /* From here on messages are remembered for reports, if the configuration says so. Only for a
  * service that will serve: the file is made now. The writer of old (or NULL) is kept where the
- * settings are the same. Before s is shared. */
+ * file is the same. Before s is shared. */
 void service_start_recorder(struct service *s, const struct service *old);
 
 struct service *service_ref(struct service *s);

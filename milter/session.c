@@ -335,15 +335,17 @@ remember(
     struct session *s, const struct verdict *v, const struct disposition *d, struct slice queue_id)
 {
 	const struct header_list *header = evaluation_header_list(s->message.evaluation);
+	const struct conf *conf = service_conf(s->service);
+	struct recorder *r = service_recorder(s->service);
 	const size_t n = s->message.recipients;
 	const struct record_envelope envelope = { .queue_id = queue_id,
 		.recipients = s->message.recipient_list,
 		.recipient_count = n < LIMIT_RECIPIENTS ? n : LIMIT_RECIPIENTS,
 		.all_recipients = n <= LIMIT_RECIPIENTS };
 
-	record_message(service_recorder(s->service), s->arena, v, d, header, s->message.to);
-	record_failure(service_recorder(s->service), service_conf(s->service), s->arena, v, d,
-	    header, &envelope);
+	record_message(
+	    r, s->arena, v, d, header, conf->report_recipient ? s->message.to : slice_of(NULL, 0));
+	record_failure(r, conf, s->arena, v, d, header, &envelope);
 }
 
 static enum answer

@@ -37,7 +37,7 @@ struct queue {
 };
 
 struct writer {
-	struct writer_options options;
+	struct writer_options options; /* what writer_change() changes under the lock */
 	char *file;
 	pthread_t thread;
 
@@ -175,8 +175,8 @@ writer_add(struct writer *w, struct arena *a, const struct report_policy *policy
 	enum writer_outcome outcome;
 
 	e->row.count = row->count;
-	store_period_at(at_s, w->options.period_s, &e->row.begin_s, &e->row.end_s);
 	(void)pthread_mutex_lock(&w->lock);
+	store_period_at(at_s, w->options.period_s, &e->row.begin_s, &e->row.end_s);
 	outcome = enqueue(w, e);
 	(void)pthread_mutex_unlock(&w->lock);
 	if (outcome == WRITER_LOST)
@@ -352,16 +352,27 @@ merge_group(struct writer *w, const char **error_r)
 	return store_commit(w->store, error_r);
 }
 
+static int64_t
+keep_s(struct writer *w)
+{
+	int64_t keep;
+
+	(void)pthread_mutex_lock(&w->lock);
+	keep = w->options.keep_s;
+	(void)pthread_mutex_unlock(&w->lock);
+	return keep;
+}
+
 /* A piece at a time, between two groups. */
 static void
 prune(struct writer *w)
 {
 	time_t now = time(NULL);
-	int64_t before = now - w->options.keep_s;
+	int64_t keep = keep_s(w), before = now - keep;
 	const char *error;
 	int more;
 
-	if (w->store == NULL || w->options.keep_s == 0 ||
+	if (w->store == NULL || keep == 0 ||
 	    (!w->more_to_prune && now - w->pruned_s < PRUNE_EVERY_S && now >= w->pruned_s))
 		return;
 	w->pruned_s = now;
@@ -567,6 +578,16 @@ writer_open(const struct writer_options *options)
 	free(w->file);
 	free(w);
 	return NULL;
+}
+
+void
+writer_change(struct writer *w, const struct writer_options *options)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->options.wait_ms = options->wait_ms;
+	w->options.period_s = options->period_s;
+	w->options.keep_s = options->keep_s;
+	(void)pthread_mutex_unlock(&w->lock);
 }
 
 /* How many of them are nowhere but here. */

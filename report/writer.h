@@ -56,6 +56,10 @@ struct writer_counters {
  * threads to be had. */
 struct writer *writer_open(const struct writer_options *options);
 
+/* Of options, wait_ms, period_s and keep_s hold from now on: a file has one writer at a time, and a
+ * reload need not end it. MT: any thread. */
+void writer_change(struct writer *w, const struct writer_options *options);
+
 /* Writes what is queued; where that fails, it is tried twice more and the rest left in the journal.
  * *w becomes NULL; NULL is accepted. No writer_add() may be under way. */
 void writer_close(struct writer **w);

@@ -11,6 +11,7 @@
 #include "tests/support/backend.h"
 #include "tests/support/support.h"
 
+#define DAY_S	    86400
 #define ARENA_BYTES (16u * 1024 * 1024)
 #define FILE_BYTES  (BACKEND_FOLDER_BYTES + 16)
 
@@ -84,7 +85,8 @@ struct letter {
 };
 
 static struct service *
-service_of(const struct letter *l, const char *file, struct traffic *traffic)
+service_after(const struct service *old, uint32_t period_s, const struct letter *l,
+    const char *file, struct traffic *traffic)
 {
 	struct arena *a = arena_new(ARENA_BYTES);
 	struct conf *conf = conf_defaults();
@@ -97,13 +99,14 @@ service_of(const struct letter *l, const char *file, struct traffic *traffic)
 		fail_msg("%s", why);
 	arena_free(&a);
 	conf->report_store = file;
+	conf->report_period_s = period_s;
 	conf->hostname = conf->authserv_id = SLICE("mx.here.example");
 	conf->failures.enabled = !l->disabled;
 	conf->failures.redact = !l->open;
 	service = service_over(conf, resolver_new(backend, NULL), traffic, NULL, &error);
 	if (service == NULL)
 		fail_msg("%s", error);
-	service_start_recorder(service, NULL);
+	service_start_recorder(service, old);
 	return service;
 }
 
@@ -151,7 +154,7 @@ event_of(const struct letter *l, struct arena *a, struct failure_event *out)
 	memset(&traffic, 0, sizeof(traffic));
 	assert_true(backend_folder(folder));
 	(void)snprintf(file, sizeof(file), "%s/reports.db", folder);
-	service = service_of(l, file, &traffic);
+	service = service_after(NULL, DAY_S, l, file, &traffic);
 	send_letter(l, service);
 	service_unref(&service);
 	backend_sqlite(&b, folder, "reports.db");
@@ -236,12 +239,39 @@ what_is_stored(void **state)
 	arena_free(&a);
 }
 
+/* A reload with other settings for the same file, while a session of before goes on. */
+static void
+a_reload_keeps_the_store(void **state)
+{
+	char folder[BACKEND_FOLDER_BYTES], file[FILE_BYTES];
+	struct service *old, *next;
+	struct traffic traffic;
+
+	(void)state;
+	memset(&traffic, 0, sizeof(traffic));
+	assert_true(backend_folder(folder));
+	(void)snprintf(file, sizeof(file), "%s/reports.db", folder);
+	old = service_after(NULL, DAY_S, &letters[0], file, &traffic);
+	send_letter(&letters[0], old);
+	next = service_after(old, DAY_S / 24, &letters[0], file, &traffic);
+	send_letter(&letters[0], next);
+	send_letter(&letters[0], old);
+	assert_int_equal(atomic_load(&traffic.rows), 3);
+	assert_int_equal(atomic_load(&traffic.rows_late), 0);
+	service_unref(&old);
+	send_letter(&letters[0], next);
+	assert_int_equal(atomic_load(&traffic.rows), 4);
+	service_unref(&next);
+	backend_folder_remove(folder);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(which_are_queued),
 		cmocka_unit_test(what_is_stored),
+		cmocka_unit_test(a_reload_keeps_the_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
