@@ -18,9 +18,7 @@
 #define LOOK_EVERY_S  2 /* whether the file is still the one we have open */
 #define SLOTS	      4096
 #define LAST_ATTEMPTS 2 /* of a stop, where it fails */
-#define STR_(x)	      #x
-#define STR(x)	      STR_(x)
-#define FILE_PAGES    1048576 /* of 4096 bytes: WRITER_FILE_BYTES */
+#define PAGE_BYTES    4096
 
 /* A row that waits for its group; the bytes stand behind it. */
 struct entry {
@@ -240,8 +238,12 @@ set_aside(struct writer *w)
 static int
 connect_store(struct writer *w, const char **error_r)
 {
-	static const char limit[] = "PRAGMA max_page_count=" STR(FILE_PAGES);
+	int64_t bytes = w->options.file_bytes > 0 ? w->options.file_bytes : WRITER_FILE_BYTES;
+	char limit[64];
 	struct stat st;
+
+	(void)snprintf(
+	    limit, sizeof(limit), "PRAGMA max_page_count=%lld", (long long)(bytes / PAGE_BYTES));
 
 	if (w->db == NULL)
 		w->db = db_new_sqlite(w->file, BUSY_MS);
@@ -363,27 +365,44 @@ keep_s(struct writer *w)
 	return keep;
 }
 
+static void
+prune_piece(struct writer *w, int64_t done_before_s, int64_t any_before_s)
+{
+	const char *error;
+	int more = -1;
+
+	w->more_to_prune = false;
+	if (store_begin(w->store, &error) == 0)
+		more = store_prune(w->store, done_before_s, any_before_s, &error);
+	if (more < 0 || store_commit(w->store, &error) != 0)
+		store_rollback(w->store);
+	else
+		w->more_to_prune = more == 1;
+}
+
 /* A piece at a time, between two groups. */
 static void
 prune(struct writer *w)
 {
 	time_t now = time(NULL);
 	int64_t keep = keep_s(w), before = now - keep;
-	const char *error;
-	int more;
 
 	if (w->store == NULL || keep == 0 ||
 	    (!w->more_to_prune && now - w->pruned_s < PRUNE_EVERY_S && now >= w->pruned_s))
 		return;
 	w->pruned_s = now;
-	w->more_to_prune = false;
-	if (store_begin(w->store, &error) != 0)
-		return;
-	more = store_prune(w->store, before, before, &error);
-	if (more < 0 || store_commit(w->store, &error) != 0)
-		store_rollback(w->store);
-	else
-		w->more_to_prune = more == 1;
+	prune_piece(w, before, before);
+}
+
+/* No room: what is reported goes at once, and what is past keeping. Other than that nothing would
+ * ever go, since between two groups is never. */
+static void
+make_room(struct writer *w)
+{
+	int64_t now = time(NULL), keep = keep_s(w);
+
+	if (w->store != NULL && db_fault(w->db) == DB_F_FULL)
+		prune_piece(w, now, keep == 0 ? 0 : now - keep);
 }
 
 static void
@@ -398,7 +417,7 @@ failed(struct writer *w, const char *error)
 		store_rollback(w->store);
 	if (damaged)
 		set_aside(w);
-	else if (w->db == NULL || db_fault(w->db) != DB_F_BUSY)
+	else if (w->db == NULL || (db_fault(w->db) != DB_F_BUSY && db_fault(w->db) != DB_F_FULL))
 		disconnect(w);
 }
 
@@ -459,6 +478,7 @@ write_group(struct writer *w)
 	}
 	failed(w, error);
 	group_is_stalled(w);
+	make_room(w);
 	return false;
 }
 

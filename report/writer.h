@@ -11,7 +11,8 @@
  *              counted. Only when rows come faster than they are written does it have to be waited
  *              for. A damaged file is renamed (".damaged-" and the time), and a new one begun.
  *
- *              The thread also deletes periods that are reported or past keeping.
+ *              The thread also deletes periods that are reported or past keeping; where there is no
+ *              room, those that are reported go before their time.
  * DIAGNOSTICS  The options' trouble function, from the writer's thread; counters.
  *              MT: writer_add(), writer_add_failure() and writer_counters() from any thread.
  */
@@ -31,9 +32,10 @@ struct writer;
 
 struct writer_options {
 	const char *file;
-	uint32_t wait_ms;  /* for room in the queue; beyond, the row is lost */
-	uint32_t period_s; /* of reports, 1 .. 86400 */
-	int64_t keep_s;	   /* periods that ended longer ago are deleted; 0: never */
+	uint32_t wait_ms;   /* for room in the queue; beyond, the row is lost */
+	uint32_t period_s;  /* of reports, 1 .. 86400 */
+	int64_t keep_s;	    /* periods that ended longer ago are deleted; 0: never */
+	int64_t file_bytes; /* of the database; 0: WRITER_FILE_BYTES */
 	void (*trouble)(void *ctx, const char *text); /* NULL: works again */
 	void *ctx;
 };

@@ -66,9 +66,9 @@ open_writer(const char *file, uint32_t wait_ms, struct troubles *t)
 	return w;
 }
 
-/* What the message of that number leaves, sent at noon of some day. */
+/* What the message of that number leaves, sent at noon of some day, out of so many sources. */
 static enum writer_outcome
-add_numbered(struct writer *w, struct arena *a, unsigned n)
+add_of(struct writer *w, struct arena *a, unsigned n, unsigned sources)
 {
 	const struct report_policy policy = { .domain = SLICE("example.com"),
 		.p = DMARC_P_REJECT,
@@ -80,7 +80,8 @@ add_numbered(struct writer *w, struct arena *a, unsigned n)
 		.result = DKIM_PASS };
 	const struct report_row row = {
 		.source = { .family = IP_V4,
-		    .bytes = { 10, 0, (uint8_t)(n % SOURCES >> 8), (uint8_t)(n % SOURCES) } },
+		    .bytes = { 10, (uint8_t)(n % sources >> 16), (uint8_t)(n % sources >> 8),
+			(uint8_t)(n % sources) } },
 		.disposition = REPORT_D_PASS,
 		.dkim_aligned = true,
 		.header_from = SLICE("example.com"),
@@ -97,6 +98,18 @@ add_numbered(struct writer *w, struct arena *a, unsigned n)
 
 	arena_reset(a);
 	return outcome;
+}
+
+static enum writer_outcome
+add_numbered(struct writer *w, struct arena *a, unsigned n)
+{
+	return add_of(w, a, n, SOURCES);
+}
+
+static enum writer_outcome
+add_distinct(struct writer *w, struct arena *a, unsigned n)
+{
+	return add_of(w, a, n, 1 << 24);
 }
 
 static struct backend_sum
@@ -445,6 +458,47 @@ a_full_disk_is_waited_out(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* A store as large as it may be, most of it reported already: that gives way to what comes. */
+static void
+what_is_reported_gives_way(void **state)
+{
+	char file[128];
+	struct troubles t = { 0 };
+	struct writer_options options = { .file = file,
+		.wait_ms = 200,
+		.period_s = 86400,
+		.keep_s = 100000LL * 86400,
+		.file_bytes = 512 * 1024,
+		.trouble = note_trouble,
+		.ctx = &t };
+	struct arena *a = arena_new(1 << 20);
+	struct writer_counters c;
+	char *error = NULL;
+	const char *why = "?";
+	struct writer *w;
+	struct db *db;
+
+	(void)state;
+	(void)snprintf(file, sizeof(file), "%s", file_path("reported.db"));
+	w = writer_open(&options);
+	assert_non_null(w);
+	for (unsigned i = 0; i < 100000 && atomic_load(&t.told) == 0; i++) {
+		(void)add_distinct(w, a, i);
+		(void)usleep(50);
+	}
+	assert_non_null(strstr(t.last, "full"));
+	db = db_open_sqlite(file, 5000, &error);
+	assert_non_null(db);
+	assert_int_equal(db_script(db, "UPDATE report_periods SET state = 2", &why), 0);
+	db_close(&db);
+	writer_counters(w, &c);
+	wait_until_safe(w, c.safe + c.queued);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(add_distinct(w, a, 1000000 + i), WRITER_SAFE);
+	writer_close(&w);
+	arena_free(&a);
+}
+
 static void
 a_file_that_can_only_be_read_stops_nothing(void **state)
 {
@@ -475,6 +529,7 @@ main(void)
 		cmocka_unit_test(a_missing_folder_may_come_later),
 		cmocka_unit_test(a_damaged_file_is_set_aside),
 		cmocka_unit_test(a_removed_file_is_made_anew),
+		cmocka_unit_test(what_is_reported_gives_way),
 		cmocka_unit_test(a_file_that_can_only_be_read_stops_nothing),
 	};
 	int failed;
