@@ -289,23 +289,27 @@ read_row(struct journal *j, int64_t *place, struct store_entry *e)
 	return true;
 }
 
-/* False: there is no journal, or what is there is none. */
-static bool
-open_old(struct journal *j)
+/* 1; 0: there is no journal, or what is there is none; -1: it can't be read, which is no reason to
+ * throw it away. */
+static int
+open_old(struct journal *j, const char **error_r)
 {
 	char head[HEAD_BYTES];
+	ssize_t len;
 
 	close_fd(&j->now.fd);
 	j->now.fd = open(j->file, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
 	if (j->now.fd < 0)
-		return false;
-	if (pread(j->now.fd, head, HEAD_BYTES, 0) != HEAD_BYTES ||
-	    memcmp(head, MAGIC, MAGIC_BYTES) != 0) {
+		return errno == ENOENT ? 0 : fail(j, strerror(errno), error_r);
+	len = pread(j->now.fd, head, HEAD_BYTES, 0);
+	if (len < 0)
+		(void)fail(j, strerror(errno), error_r);
+	if (len != HEAD_BYTES || memcmp(head, MAGIC, MAGIC_BYTES) != 0) {
 		close_fd(&j->now.fd);
-		return false;
+		return len < 0 ? -1 : 0;
 	}
 	memcpy(&j->now.number, head + MAGIC_BYTES, 8);
-	return true;
+	return 1;
 }
 
 static int
@@ -346,11 +350,14 @@ int
 journal_recover(
     struct journal *j, struct store *s, struct db *db, uint64_t *count_r, const char **error_r)
 {
+	int found;
+
 	*count_r = 0;
 	if (lock(j, error_r) != 0)
 		return -1;
-	if (!open_old(j))
-		return begin_anew(j, error_r);
+	found = open_old(j, error_r);
+	if (found <= 0)
+		return found < 0 ? -1 : begin_anew(j, error_r);
 	if (store_begin(s, error_r) != 0 || merge_rest(j, s, db, count_r, error_r) != 0 ||
 	    store_commit(s, error_r) != 0) {
 		store_rollback(s);

@@ -499,6 +499,50 @@ what_is_reported_gives_way(void **state)
 	arena_free(&a);
 }
 
+/* What is in it was answered: it is waited for, and not begun anew. */
+static void
+a_journal_that_can_not_be_read_is_kept(void **state)
+{
+	char file[128], pending[140], elsewhere[140];
+	struct troubles t = { 0 };
+	struct arena *a = arena_new(1 << 20);
+	struct writer_counters c = { 0 };
+	char *error = NULL;
+	const char *why = "?";
+	struct writer *w;
+	struct db *other;
+
+	(void)state;
+	(void)snprintf(file, sizeof(file), "%s", file_path("unread.db"));
+	(void)snprintf(pending, sizeof(pending), "%s.pending", file);
+	(void)snprintf(elsewhere, sizeof(elsewhere), "%s.elsewhere", file);
+	w = open_writer(file, 60000, NULL);
+	(void)add_numbered(w, a, 0);
+	wait_until_safe(w, 1);
+	other = db_open_sqlite(file, 1000, &error);
+	assert_non_null(other);
+	assert_int_equal(db_begin(other, &why), 0);
+	for (unsigned i = 1; i <= 5; i++)
+		assert_int_equal(add_numbered(w, a, i), WRITER_SAFE);
+	writer_close(&w);
+	db_close(&other);
+	assert_int_equal(read_sum(file).messages, 1);
+	assert_int_equal(rename(pending, elsewhere), 0);
+	assert_int_equal(symlink(elsewhere, pending), 0); /* not followed */
+	w = open_writer(file, 100, &t);
+	assert_int_equal(add_numbered(w, a, 6), WRITER_LATE);
+	assert_non_null(strstr(t.last, pending));
+	assert_int_equal(rename(elsewhere, pending), 0);
+	for (unsigned i = 0; i < 1000 && c.recovered == 0; i++) {
+		(void)usleep(10000);
+		writer_counters(w, &c);
+	}
+	assert_int_equal(c.recovered, 5);
+	writer_close(&w);
+	assert_int_equal(read_sum(file).messages, 7);
+	arena_free(&a);
+}
+
 static void
 a_file_that_can_only_be_read_stops_nothing(void **state)
 {
@@ -530,6 +574,7 @@ main(void)
 		cmocka_unit_test(a_damaged_file_is_set_aside),
 		cmocka_unit_test(a_removed_file_is_made_anew),
 		cmocka_unit_test(what_is_reported_gives_way),
+		cmocka_unit_test(a_journal_that_can_not_be_read_is_kept),
 		cmocka_unit_test(a_file_that_can_only_be_read_stops_nothing),
 	};
 	int failed;
