@@ -108,15 +108,17 @@ shorter(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* A frame on its way, and an answer, get their time once, however slowly they trickle. */
+/* A frame on its way, and an answer, get their time once, however slowly they trickle; the first
+ * frame is in the greeting's. */
 static void
 set_deadline(struct link *k, uint64_t now_ms)
 {
 	uint64_t frames = conversation_frames(k->conversation);
-	bool gets_on = frames != k->frames;
+	bool gets_on = frames != k->frames || (!k->busy && frames > 0);
 
 	k->frames = frames;
-	if (k->unsent.len > 0 || k->state == CONVERSATION_INSIDE) {
+	k->busy = k->unsent.len > 0 || k->state == CONVERSATION_INSIDE;
+	if (k->busy) {
 		if (gets_on)
 			k->deadline_ms = now_ms + shorter(k->timeout_ms, LIMIT_MILTER_FRAME_MS);
 	} else if (k->state == CONVERSATION_BETWEEN) {

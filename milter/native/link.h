@@ -24,7 +24,8 @@ struct link {
 
 	enum conversation_state state;
 	bool broken;	 /* the peer is gone */
-	uint64_t frames; /* when the deadline was set */
+	bool busy;	 /* something was on its way when the deadline was set */
+	uint64_t frames; /* likewise */
 	struct {
 		char *p;
 		size_t len, at;

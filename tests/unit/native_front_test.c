@@ -2,8 +2,12 @@
 /* The native front below its sockets: frames, negotiation, macros, and whole conversations. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "milter/native/conversation.h"
+#include "milter/native/link.h"
 #include "milter/native/macros.h"
 #include "milter/native/negotiate.h"
 #include "milter/terms.h"
@@ -606,6 +610,61 @@ test_shutting_down(void **state)
 	rig_close(g);
 }
 
+/* ---- how long a peer has ---- */
+
+#define TIMEOUT_MS  7210000
+#define GREETING_MS LIMIT_MILTER_GREETING_MS
+#define FRAME_MS    LIMIT_MILTER_FRAME_MS
+
+/* Bytes of the script from there on, a little later; the time that is left then. */
+static uint64_t
+time_left(
+    struct link *k, struct worker *w, int peer, const struct mta_script *s, size_t from, size_t len)
+{
+	const struct timespec moment = { 0, 20000000 };
+	char answers[1024];
+
+	(void)nanosleep(&moment, NULL);
+	assert_int_equal(send(peer, s->bytes + from, len, 0), len);
+	w->now_ms = link_clock_ms();
+	assert_int_equal(link_serve(k, w), LINK_READS);
+	(void)recv(peer, answers, sizeof(answers), MSG_DONTWAIT);
+	return k->deadline_ms - w->now_ms;
+}
+
+/* From the greeting, from a whole frame and from the first byte of the next one; no byte more gives
+ * any of it back. */
+static void
+test_deadlines(void **state)
+{
+	struct rig *g = rig_open();
+	struct mta_script *s = &g->script;
+	struct worker w = { .input = malloc(WORKER_INPUT_BYTES) };
+	struct link *k;
+	size_t offer;
+	int pair[2];
+
+	(void)state;
+	assert_non_null(w.input);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	k = link_new(pair[0], &g->home, TIMEOUT_MS, NULL, link_clock_ms());
+	mta_offer(s, 6, 0x1ff, V6_STEPS);
+	offer = s->len;
+	mta_connect(s, "192.0.2.1");
+	assert_true(time_left(k, &w, pair[1], s, 0, 3) < GREETING_MS);
+	assert_true(time_left(k, &w, pair[1], s, 3, 3) < GREETING_MS);
+	assert_int_equal(time_left(k, &w, pair[1], s, 6, offer - 6), TIMEOUT_MS);
+	assert_int_equal(time_left(k, &w, pair[1], s, offer, 2), FRAME_MS);
+	assert_true(time_left(k, &w, pair[1], s, offer + 2, 1) < FRAME_MS);
+	assert_true(time_left(k, &w, pair[1], s, offer + 3, 5) < FRAME_MS);
+	assert_int_equal(time_left(k, &w, pair[1], s, offer + 8, s->len - offer - 8), TIMEOUT_MS);
+	link_free(&k);
+	(void)close(pair[1]);
+	wire_output_free(&w.output);
+	free(w.input);
+	rig_close(g);
+}
+
 int
 main(void)
 {
@@ -626,6 +685,7 @@ main(void)
 		cmocka_unit_test(test_bad_commands),
 		cmocka_unit_test(test_client_addresses),
 		cmocka_unit_test(test_shutting_down),
+		cmocka_unit_test(test_deadlines),
 	};
 
 	return cmocka_run_group_tests_name("native_front", tests, NULL, NULL);
