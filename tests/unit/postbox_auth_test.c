@@ -261,7 +261,7 @@ defaults(void **state)
 	assert_false(o.relay);
 	assert_false(o.relay_anywhere);
 	assert_false(o.allow_plain_auth);
-	assert_int_equal(o.xclient_count, 0);
+	assert_int_equal(o.xclient.count, 0);
 	assert_int_equal(o.listen_count, protocol_count);
 	for (size_t i = 0; i < o.listen_count; i++)
 		assert_true(o.listen[i].port > 1023);

@@ -236,7 +236,8 @@ configure(struct server *server, struct connection *c, void *ctx)
 	c->local_port = 2525;
 	if ((row->flags & XCLIENT) != 0)
 		assert_int_equal(
-		    ip_network_parse(SLICE("127.0.0.0/8"), &o->xclient[o->xclient_count++]), 0);
+		    ip_network_parse(SLICE("127.0.0.0/8"), &o->xclient.list[o->xclient.count++]),
+		    0);
 }
 
 static void

@@ -185,16 +185,26 @@ take_allow_plain_auth(struct reader *r, const char *value)
 }
 
 static int
+add_network(struct reader *r, const char *value, struct networks *networks)
+{
+	if (networks->count == POSTBOX_DOMAINS)
+		return wrong(r, "too many networks");
+	if (ip_network_parse(slice_str(value), &networks->list[networks->count]) == -1)
+		return wrong(r, "not a network");
+	networks->count++;
+	return 0;
+}
+
+static int
 take_xclient(struct reader *r, const char *value)
 {
-	struct server_options *o = r->options;
+	return add_network(r, value, &r->options->xclient);
+}
 
-	if (o->xclient_count == POSTBOX_DOMAINS)
-		return wrong(r, "too many networks");
-	if (ip_network_parse(slice_str(value), &o->xclient[o->xclient_count]) == -1)
-		return wrong(r, "not a network");
-	o->xclient_count++;
-	return 0;
+static int
+take_relay_for(struct reader *r, const char *value)
+{
+	return add_network(r, value, &r->options->relay_for);
 }
 
 static int
@@ -386,6 +396,7 @@ static const struct option_row {
 	{ "milter-default", "ACTION", "when it can't be asked: accept, tempfail, reject, quarantine [tempfail]", take_milter_default },
 	{ "milter-timeout", "MS", "how long it may take to reply [30000]", take_milter_timeout },
 	{ "relay", NULL, "send the users' own mail to the MX of its domain", take_relay },
+	{ "relay-for", "NETWORK", "and that of these clients, who need no password: a list server", take_relay_for },
 	{ "relay-port", "PORT", "to this port there [25]", take_relay_port },
 	{ "relay-map", "A=B:PORT", "what DNS directs to address A goes to B, PORT; repeat for more", take_relay_map },
 	{ "relay-host", "ADDRESS:PORT", "send all of it there instead, without asking DNS", take_relay_host },
@@ -416,7 +427,8 @@ options_help(struct arena *a)
 	    "unless\n"
 	    "told so. It is no open relay: it relays mail for nobody but its own users, after "
 	    "they\n"
-	    "have given their password. It is a harness and is not installed: never let it near "
+	    "have given their password, or --relay-for those you name. It is a harness and is not "
+	    "installed: never let it near "
 	    "the\n"
 	    "mail of real people.\n\n");
 	for (size_t i = 0; i < ROWS; i++) {

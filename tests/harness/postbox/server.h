@@ -36,6 +36,11 @@ struct listening { /* a row of --port and --print-ports */
 	uint16_t port; /* asked for; once listening, what it is */
 };
 
+struct networks {
+	struct ip_network list[POSTBOX_DOMAINS];
+	size_t count;
+};
+
 /* --relay-map: what DNS directs to one address goes to another. */
 struct relay_map {
 	struct ip_address from, to;
@@ -52,18 +57,18 @@ struct server_options {		/* borrowed text lives in the arena of the server */
 	size_t domain_count;
 	struct user users[POSTBOX_USERS];
 	size_t user_count;
-	const char *cert_file, *key_file;	    /* both NULL: made at start */
-	bool allow_plain_auth;			    /* passwords in the clear */
-	struct ip_network xclient[POSTBOX_DOMAINS]; /* clients that may use XCLIENT */
-	size_t xclient_count;
+	const char *cert_file, *key_file; /* both NULL: made at start */
+	bool allow_plain_auth;		  /* passwords in the clear */
+	struct networks xclient;	  /* clients that may use XCLIENT */
 
 	const char *milter; /* "unix:/path", "inet:port@host"; NULL: none */
 	enum milter_default milter_default;
 	uint32_t milter_timeout_ms; /* a reply of the milter */
 
-	bool relay;	     /* --relay: own users' mail goes out to the MX of its domain */
-	bool relay_anywhere; /* to addresses that are not loopback, too */
-	uint16_t relay_port; /* of every MX that is not in the map */
+	bool relay;		   /* --relay: own users' mail goes out to the MX of its domain */
+	struct networks relay_for; /* and that of these clients, without a password */
+	bool relay_anywhere;	   /* to addresses that are not loopback, too */
+	uint16_t relay_port;	   /* of every MX that is not in the map */
 	struct relay_map relay_map[POSTBOX_DOMAINS];
 	size_t relay_map_count;
 	struct ip_address relay_host; /* everything goes there instead, if the port is not 0 */

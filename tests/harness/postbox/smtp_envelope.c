@@ -268,6 +268,24 @@ smtp_mail(struct smtp_session *s, struct slice rest)
 	return SMTP_GO_ON;
 }
 
+static bool
+in_networks(const struct ip_address *address, const struct networks *networks)
+{
+	for (size_t i = 0; i < networks->count; i++)
+		if (ip_in_network(address, &networks->list[i]))
+			return true;
+	return false;
+}
+
+/* No open relay. */
+static bool
+may_relay(const struct smtp_session *s)
+{
+	const struct server_options *o = &s->c->server->options;
+
+	return o->relay && (s->user != NULL || in_networks(&s->client, &o->relay_for));
+}
+
 const char *
 smtp_find_recipient(struct smtp_session *s, struct smtp_recipient *r)
 {
@@ -280,7 +298,7 @@ smtp_find_recipient(struct smtp_session *s, struct smtp_recipient *r)
 	if (r->to.domain.len == 0 || auth_serves(server, r->to.domain))
 		return arena_printf(s->c->scratch,
 		    "550 5.1.1 <%s>: Recipient address rejected: User unknown", address);
-	if (s->user == NULL || !server->options.relay) /* no open relay */
+	if (!may_relay(s))
 		return arena_printf(s->c->scratch, "554 5.7.1 <%s>: Relay access denied", address);
 	return NULL;
 }
@@ -335,12 +353,7 @@ smtp_rcpt(struct smtp_session *s, struct slice rest)
 bool
 smtp_xclient_allowed(const struct smtp_session *s)
 {
-	const struct server_options *o = &s->c->server->options;
-
-	for (size_t i = 0; i < o->xclient_count; i++)
-		if (ip_in_network(&s->c->peer, &o->xclient[i]))
-			return true;
-	return false;
+	return in_networks(&s->c->peer, &s->c->server->options.xclient);
 }
 
 /* xtext (RFC 3461 4): "+" and two hex digits. -1: not that, or too long, or not printable. */
