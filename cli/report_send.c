@@ -20,6 +20,9 @@ struct work {
 	bool counting;	     /* a terminal: one line of counts instead of a line each */
 	size_t made, passed_over, sent, failed;
 	int status; /* the worst so far */
+
+	bool holds_lease;
+	int64_t lease_taken_s; /* of lease_clock_s() */
 };
 
 static volatile sig_atomic_t stop_asked;
@@ -43,14 +46,6 @@ must_stop_within(const struct report_run *r, int wait_ms)
 	if (poll(&in, 1, wait_ms) > 0 && read(STDIN_FILENO, bytes, sizeof(bytes)) <= 0)
 		stop_asked = 1;
 	return stop_asked != 0;
-}
-
-static bool
-must_stop(void *ctx)
-{
-	const struct work *w = ctx;
-
-	return must_stop_within(w->run, 0);
 }
 
 static int64_t
@@ -178,13 +173,31 @@ ship(struct work *w)
 
 /* 1: ours to make and send; 0: another's; -1: the database fails. */
 static int
-take_lease(const struct work *w, const char **error_r)
+take_lease(struct work *w, const char **error_r)
 {
 	struct report_run *r = w->run;
+	int taken;
 
 	if (r->conf->report_database == NULL)
 		return 1;
-	return lease_take(r->db, lease_name, r->node_holder, LEASE_S, error_r);
+	w->lease_taken_s = lease_clock_s();
+	taken = lease_take(r->db, lease_name, r->node_holder, LEASE_S, error_r);
+	w->holds_lease = taken == 1;
+	return taken;
+}
+
+/* Asked between periods and deliveries; keeps the lease, and stops where it is another's now. */
+static bool
+must_stop(void *ctx)
+{
+	struct work *w = ctx;
+	struct report_run *r = w->run;
+	const char *error;
+
+	return must_stop_within(r, 0) ||
+	    (w->holds_lease &&
+		lease_keep(r->db, lease_name, r->node_holder, LEASE_S, &w->lease_taken_s, &error) !=
+		    1);
 }
 
 static int
@@ -196,10 +209,12 @@ still_ours(void *ctx, const char **error_r)
 }
 
 static void
-give_lease_back(struct report_run *r)
+give_lease_back(struct work *w)
 {
+	struct report_run *r = w->run;
 	const char *error;
 
+	w->holds_lease = false;
 	if (r->conf->report_database != NULL)
 		(void)lease_release(r->db, lease_name, r->node_holder, &error);
 }
@@ -298,7 +313,7 @@ make_and_send(
 	if (make_reports(&maker, report_now_s(r), &made, error_r) != 0 ||
 	    send_due(sender, sent, error_r) != 0 || forget(r, error_r) != 0)
 		return -1;
-	give_lease_back(r);
+	give_lease_back(w);
 	return 0;
 }
 

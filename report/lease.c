@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "report/schema.h"
@@ -25,9 +26,10 @@ take(struct db *db, const char *name, const char *holder, uint32_t seconds, cons
 	    "INSERT INTO report_leases (name, holder, until_s) VALUES ($1, $2, $3) "
 	    "ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, "
 	    "until_s = excluded.until_s "
-	    "WHERE report_leases.holder = excluded.holder OR report_leases.until_s <= $4";
+	    "WHERE report_leases.holder = excluded.holder OR report_leases.until_s <= $4 "
+	    "OR report_leases.until_s > $5";
 	struct db_value params[] = { db_text(slice_str(name)), db_text(slice_str(holder)),
-		db_null(), db_null() };
+		db_null(), db_null(), db_null() };
 	int64_t now;
 
 	/* Read in the transaction: waiting for its lock may have taken a while. */
@@ -35,7 +37,8 @@ take(struct db *db, const char *name, const char *holder, uint32_t seconds, cons
 		return -1;
 	params[2] = db_int(now + seconds);
 	params[3] = db_int(now);
-	if (db_run(db, sql, params, 4, NULL, NULL, error_r) != 0)
+	params[4] = db_int(now + 2 * (int64_t)seconds);
+	if (db_run(db, sql, params, 5, NULL, NULL, error_r) != 0)
 		return -1;
 	return db_changes(db) > 0;
 }
@@ -55,6 +58,30 @@ lease_take(
 		return taken;
 	db_rollback(db);
 	return -1;
+}
+
+int64_t
+lease_clock_s(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec;
+}
+
+int
+lease_keep(struct db *db, const char *name, const char *holder, uint32_t seconds, int64_t *taken_s,
+    const char **error_r)
+{
+	int64_t now = lease_clock_s();
+	int taken;
+
+	if (now - *taken_s < seconds / 3)
+		return 1;
+	taken = lease_take(db, name, holder, seconds, error_r);
+	if (taken == 1)
+		*taken_s = now;
+	return taken;
 }
 
 int

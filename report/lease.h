@@ -3,7 +3,8 @@
  * NAME         lease - who of several may do something, for a while
  * DESCRIPTION  A lease is taken for seconds and renewed in time by whoever holds it. One whose
  *              holder died ends by itself, by the clock of the database, so the clocks of the
- *              nodes make no difference.
+ *              nodes make no difference. All take a lease for as many seconds: one that would last
+ *              much longer was taken before that clock was put back, and counts no more.
  *
  *              A lease tells who should work, it can't stop one who has lost it without noticing:
  *              a process that was suspended. So whatever must happen once is done in a transaction
@@ -27,6 +28,14 @@ int lease_open(struct db *db, const char **error_r);
  */
 int lease_take(
     struct db *db, const char *name, const char *holder, uint32_t seconds, const char **error_r);
+
+/*
+ * Renew it where a third of its time is over: for who works long, again and again. *taken_s: of
+ * lease_clock_s(), when it was taken or renewed last. As lease_take(), 0: it was lost.
+ */
+int lease_keep(struct db *db, const char *name, const char *holder, uint32_t seconds,
+    int64_t *taken_s, const char **error_r);
+int64_t lease_clock_s(void); /* seconds of a clock that is never put back */
 
 /* Is it still ours? In a transaction (db_begin()) it stays ours to the end of it. 1, 0 or -1. */
 int lease_held(struct db *db, const char *name, const char *holder, const char **error_r);

@@ -313,6 +313,34 @@ a_lease_outlives_its_holder(const struct backend *b)
 	db_close(&other);
 }
 
+/* Work takes longer than the lease; and the clock of the database is put back. */
+static void
+a_lease_is_kept(const struct backend *b)
+{
+	static const char back[] = "UPDATE report_leases SET until_s = until_s + 86400";
+	char first[LEASE_HOLDER_BYTES], second[LEASE_HOLDER_BYTES];
+	struct db *db = backend_open(b, 5000), *other = backend_open(b, 5000);
+	const char *error = "?";
+	int64_t taken_s;
+
+	lease_holder("one.example", first);
+	lease_holder("two.example", second);
+	assert_int_equal(lease_open(db, &error), 0);
+	assert_int_equal(lease_take(db, "long", first, 3, &error), 1);
+	taken_s = lease_clock_s();
+	for (unsigned i = 0; i < 10; i++) {
+		sleep_ms(500);
+		assert_int_equal(lease_keep(db, "long", first, 3, &taken_s, &error), 1);
+		assert_int_equal(lease_take(other, "long", second, 3, &error), 0);
+	}
+	assert_int_equal(db_script(db, back, &error), 0);
+	assert_int_equal(lease_take(other, "long", second, 3, &error), 1);
+	taken_s -= 3;
+	assert_int_equal(lease_keep(db, "long", first, 3, &taken_s, &error), 0);
+	db_close(&db);
+	db_close(&other);
+}
+
 static void
 leases_on_both(void **state)
 {
@@ -321,8 +349,10 @@ leases_on_both(void **state)
 	(void)state;
 	backend_sqlite(&b, folder, "lease.db");
 	a_lease_outlives_its_holder(&b);
+	a_lease_is_kept(&b);
 	backend_postgres(&b, server.conninfo);
 	a_lease_outlives_its_holder(&b);
+	a_lease_is_kept(&b);
 }
 
 /* ---- the connection ---- */
