@@ -215,29 +215,34 @@ is_folded(struct slice value)
 
 /*
  * simple hashes folds: as if there had been none. relaxed doesn't mind them, unless a line that was
- * too long was cut within a word (Postfix, at 998): then fold and blank go.
+ * too long was cut within a word (Postfix, at 998): then fold and blank go. Made anew for each
+ * attempt, within what a message may have of memory; beyond, the fold stays.
  */
 static struct slice
 unfolded(struct attempt *at, struct slice value)
 {
 	bool relaxed = at->signature->tags.header_canon == SIG_RELAXED, after_fold = false;
-	struct strbuf b;
+	struct arena *a = at->verifier->arena;
+	size_t len = 0;
+	char *p;
 
-	strbuf_init(&b, at->verifier->arena, value.len);
+	if (!arena_has_room(a, value.len))
+		return value;
+	p = arena_bytes(a, value.len);
 	for (size_t i = 0; i < value.len; i++) {
 		char c = value.p[i];
 
 		if (c == '\r' || c == '\n') {
 			after_fold = true;
 		} else if (after_fold && ascii_is_wsp(c)) {
-			if (!relaxed && b.len > 0 && !ascii_is_wsp(b.p[b.len - 1]))
-				strbuf_char(&b, ' ');
+			if (!relaxed && len > 0 && !ascii_is_wsp(p[len - 1]))
+				p[len++] = ' ';
 		} else {
-			strbuf_char(&b, c);
+			p[len++] = c;
 			after_fold = false;
 		}
 	}
-	return strbuf_slice(&b);
+	return slice_of(p, len);
 }
 
 static const struct header_field *

@@ -24,6 +24,7 @@
 #define BIT(c)	 (1u << (DKIM_CHANGE_##c))
 
 static struct arena *arena_of_zone;
+static size_t diagnosis_bytes; /* of memory, by the last one */
 
 static const struct row {
 	const char *name;
@@ -145,7 +146,9 @@ verify(struct world *w, const char *template, struct slice signed_as, struct sli
 	for (size_t i = 0; i < m.body.len; i += piece)
 		(void)dkim_verifier_body(v, slice_sub(m.body, i, piece));
 	dkim_verifier_finish(v, out);
+	diagnosis_bytes = arena_used(w->arena);
 	dkim_verifier_diagnose(v, out);
+	diagnosis_bytes = arena_used(w->arena) - diagnosis_bytes;
 	dkim_verifier_fini(&v);
 }
 
@@ -285,6 +288,28 @@ cost(void **state)
 	world_close(&w);
 }
 
+/* A header that is all folds, undone in half of the eight ways to change it. */
+static void
+cost_of_folds(void **state)
+{
+	struct slice original = SLICE(HEAD "Subject: Hi\r\n\r\n" TEXT);
+	struct dkim_verdict got;
+	struct strbuf b;
+	struct world w;
+
+	(void)state;
+	world_open(&w, dkim_lab_zone(arena_of_zone, NULL));
+	strbuf_init(&b, w.arena, TEXT_MAX);
+	strbuf_str(&b, HEAD "Reply-To: l@list.example\r\nSubject: [x] Hi");
+	while (b.len < LIMIT_HEADER_BYTES - 1000)
+		strbuf_str(&b, "\r\n a line of a subject that is of no use to anybody at all");
+	strbuf_str(&b, "\r\n\r\n" TEXT FOOT);
+	verify(&w, S("simple/simple", ALL), original, strbuf_slice(&b), b.len, &got);
+	assert_true(diagnosis_bytes > 4 * (LIMIT_HEADER_BYTES - 4096)); /* it was tried */
+	assert_true(diagnosis_bytes <= LIMIT_MESSAGE_MEMORY);
+	world_close(&w);
+}
+
 static int
 open_group(void **state)
 {
@@ -306,6 +331,7 @@ main(void)
 		cmocka_unit_test(diagnoses),
 		cmocka_unit_test(any_footer),
 		cmocka_unit_test(cost),
+		cmocka_unit_test(cost_of_folds),
 	};
 
 	return cmocka_run_group_tests_name("dkim_diagnose", tests, open_group, close_group);
