@@ -60,7 +60,7 @@ outgoing_header(struct outgoing *o, struct slice name, struct slice value)
 {
 	if (o->header.count >= LIMIT_HEADER_FIELDS ||
 	    o->header.bytes + name.len + value.len > LIMIT_HEADER_BYTES ||
-	    !arena_has_room(o->arena, name.len + value.len)) {
+	    !arena_has_room(o->arena, name.len + value.len + BLANK_ROOM)) {
 		o->why_not = "the header is too large";
 		o->failed = true;
 		return;

@@ -42,6 +42,10 @@ struct outgoing_parts { /* borrowed, and good until outgoing_end() */
 	bool blanks_unknown;
 };
 
+/* A field is taken only with room for this as well: else what session.c found no room to put a
+ * blank before would be taken without it. */
+#define BLANK_ROOM 2
+
 struct outgoing;
 
 /* At MAIL FROM. login: of SMTP AUTH, empty: none, and authenticated tells whether there was AUTH

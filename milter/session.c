@@ -222,37 +222,50 @@ session_rcpt(struct session *s, const struct mta *mta, const char *recipient)
 	return ANSWER_CONTINUE;
 }
 
-/* Without SMFIP_HDR_LEADSPC the MTA has taken exactly one SP away (PITFALLS 13). */
+/*
+ * Without SMFIP_HDR_LEADSPC the MTA has taken exactly one SP away (PITFALLS 13). Where there is no
+ * room to put it back the value stays without: nobody has room for it then.
+ */
 static struct slice
 wire_value(const struct session *s, const char *value)
 {
-	return s->leading_space ? slice_str(value)
-				: slice_str(arena_printf(s->arena, " %s", value));
+	if (s->leading_space || !arena_has_room(s->arena, strlen(value) + 2))
+		return slice_str(value);
+	return slice_str(arena_printf(s->arena, " %s", value));
+}
+
+/* Beyond a limit nothing more is taken; the verdict names it and is a tempfail. */
+static void
+evaluate_field(struct session *s, const char *name, struct slice value)
+{
+	struct evaluation *ev = s->message.evaluation;
+
+	if (s->message.edits.full)
+		evaluation_give_up(ev, "fields to be removed");
+	else if (arena_has_room(s->arena, value.len + 2))
+		(void)evaluation_header(ev, slice_str(name), value);
+	else
+		evaluation_give_up(ev, "memory of one message");
 }
 
 enum answer
 session_header(struct session *s, const struct mta *mta, const char *name, const char *value)
 {
 	struct message *m = &s->message;
+	struct slice wire;
 
 	(void)mta;
 	if (!m->under_way)
 		return ANSWER_CONTINUE;
 	edits_note(
 	    &m->edits, s->arena, service_conf(s->service), slice_str(name), slice_str(value));
+	wire = wire_value(s, value);
 	if (m->outgoing != NULL)
-		outgoing_header(m->outgoing, slice_str(name), wire_value(s, value));
+		outgoing_header(m->outgoing, slice_str(name), wire);
 	if (m->sealing != NULL)
-		sealing_header(m->sealing, slice_str(name), wire_value(s, value));
-	if (m->evaluation == NULL)
-		return ANSWER_CONTINUE;
-	if (m->edits.full)
-		evaluation_give_up(m->evaluation, "fields to be removed");
-	/* Beyond a limit nothing more is taken; the verdict names it and is a tempfail. */
-	else if (arena_has_room(s->arena, strlen(value) + 2))
-		(void)evaluation_header(m->evaluation, slice_str(name), wire_value(s, value));
-	else
-		evaluation_give_up(m->evaluation, "memory of one message");
+		sealing_header(m->sealing, slice_str(name), wire);
+	if (m->evaluation != NULL)
+		evaluate_field(s, name, wire);
 	return ANSWER_CONTINUE;
 }
 

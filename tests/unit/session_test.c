@@ -2,6 +2,7 @@
 /* A session behind a recorder instead of an MTA: what is asked of the MTA, and in which order. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "milter/log_message.h"
 #include "milter/service.h"
@@ -622,11 +623,13 @@ static void
 test_memory_is_bounded(void **state)
 {
 	static char huge[60000];
+	struct rusage before, after;
 	struct rig g;
 
 	(void)state;
 	memset(huge, 'a', sizeof(huge) - 1);
-	rig_open(&g, CONF_QUARANTINE_HOLD, false);
+	rig_open_sealing(&g, CONF_QUARANTINE_HOLD, false, true);
+	(void)getrusage(RUSAGE_SELF, &before);
 	rig_connect(&g, "203.0.113.9");
 	(void)session_mail(g.session, &g.mta, "<a@reject.example>");
 	for (int i = 0; i < 900; i++) /* 54 MB */
@@ -634,6 +637,8 @@ test_memory_is_bounded(void **state)
 	(void)session_header(g.session, &g.mta, "Authentication-Results", "mx.example.net; none");
 	assert_int_equal(session_end_of_message(g.session, &g.mta), ANSWER_CONTINUE);
 	assert_non_null(strstr(g.recorder.calls, "change Authentication-Results 901 delete\n"));
+	(void)getrusage(RUSAGE_SELF, &after);
+	assert_true(after.ru_maxrss - before.ru_maxrss < 4 * LIMIT_MESSAGE_MEMORY / 1024);
 	rig_close(&g);
 }
 
