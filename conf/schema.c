@@ -385,8 +385,8 @@ const struct conf_setting conf_settings[] = {
 	{ .name = "report_server", .kind = CONF_SMTP_URL, .value = "smtp://127.0.0.1:25", AT(reports.server),
 	  .text = "The mail server that takes the messages: the local MTA, or a smarthost." },
 	{ .name = "report_tls", .kind = CONF_WORD, .value = "try", .words = smtp_tls, AT(reports.tls),
-	  .text = "STARTTLS with that server: where it is offered, without looking at the certificate (try); or not without "
-		  "it and a good certificate (require); or never." },
+	  .text = "STARTTLS with that server: where it is offered, and with report_user not without it, without looking at the "
+		  "certificate (try); or not without it and a good certificate (require); or never." },
 	{ .name = "report_user", .kind = CONF_TEXT, .value = "", AT(reports.user),
 	  .text = "Name to log in with at that server (SMTP AUTH). Empty: no log-in." },
 	{ .name = "report_password_file", .kind = CONF_PATH, .value = "", AT(reports.password_file),

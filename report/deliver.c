@@ -116,9 +116,11 @@ static void
 set_tls(CURL *curl, const struct deliver_options *o)
 {
 	bool strict = o->tls == DELIVER_TLS_REQUIRE;
+	/* Who stands in between could take the offer away, and be told the password. */
+	bool needed = strict || (o->tls == DELIVER_TLS_TRY && o->user != NULL);
 
 	(void)curl_easy_setopt(curl, CURLOPT_USE_SSL,
-	    (long)(strict			? CURLUSESSL_ALL
+	    (long)(needed			? CURLUSESSL_ALL
 		    : o->tls == DELIVER_TLS_TRY ? CURLUSESSL_TRY
 						: CURLUSESSL_NONE));
 	/* Who would go on in the clear gains nothing from refusing a name that is wrong (RFC 7435).

@@ -26,7 +26,8 @@
 
 enum deliver_tls {
 	DELIVER_TLS_NEVER,
-	DELIVER_TLS_TRY,    /* where it is offered; the certificate is not looked at */
+	DELIVER_TLS_TRY,    /* where it is offered, with a log-in always; the certificate is not
+			     * looked at */
 	DELIVER_TLS_REQUIRE /* or not at all; the certificate must be good */
 };
 

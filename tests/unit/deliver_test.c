@@ -26,6 +26,7 @@ static struct {
 	char server[64];
 	pthread_mutex_t lock;
 	char mail_from[LINE_BYTES], helo[LINE_BYTES], data[KEPT_BYTES]; /* of the last message */
+	char auth[LINE_BYTES];
 } smtpd = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct session {
@@ -102,12 +103,19 @@ serve(void *arg)
 	while (fgets(line, sizeof(line), s.in) != NULL) {
 		if (strncmp(line, "EHLO", 4) == 0) {
 			keep(smtpd.helo, line);
-			say(&s, "250-mx.test.example\r\n250-SIZE 1000000\r\n250 8BITMIME");
+			say(&s,
+			    "250-mx.test.example\r\n250-SIZE 1000000\r\n250-AUTH PLAIN\r\n250 "
+			    "8BITMIME");
 		} else if (strncmp(line, "MAIL", 4) == 0) {
 			keep(smtpd.mail_from, line);
 			say(&s,
 			    strstr(line, "<blocked@") != NULL ? "554 5.7.1 you are blocked"
 							      : "250 2.1.0 ok");
+		} else if (strncmp(line, "AUTH", 4) == 0) {
+			keep(smtpd.auth, line);
+			say(&s, "334 ");
+			if (fgets(line, sizeof(line), s.in) != NULL)
+				say(&s, "235 2.7.0 ok");
 		} else if (strncmp(line, "RCPT", 4) == 0) {
 			take_rcpt(&s, line);
 		} else if (strncmp(line, "DATA", 4) == 0) {
@@ -345,6 +353,31 @@ requires_tls(void **state)
 	deliver_close(&d);
 }
 
+/* Whoever takes STARTTLS out of the server's answer gets no password, unless that is what was asked
+ * for. */
+static void
+keeps_the_password(void **state)
+{
+	struct deliver_options o = options_of(1, 2000);
+	struct deliver_job job = { "", "a@one.example", SLICE("x\r\n"), NULL };
+	struct deliver *d;
+
+	(void)state;
+	o.user = "bob";
+	o.password = "not-a-secret";
+	d = open_deliver(&o);
+	deliver_start(d, &job);
+	assert_int_equal(wait_for_one(d).result, DELIVER_NO_SERVER);
+	assert_string_equal(smtpd.auth, "");
+	deliver_close(&d);
+	o.tls = DELIVER_TLS_NEVER;
+	d = open_deliver(&o);
+	deliver_start(d, &job);
+	assert_int_equal(wait_for_one(d).result, DELIVER_ACCEPTED);
+	assert_string_equal(smtpd.auth, "AUTH PLAIN");
+	deliver_close(&d);
+}
+
 int
 main(void)
 {
@@ -354,6 +387,7 @@ main(void)
 		cmocka_unit_test(is_not_held_up),
 		cmocka_unit_test(says_why_nobody_answers),
 		cmocka_unit_test(requires_tls),
+		cmocka_unit_test(keeps_the_password),
 	};
 
 	return cmocka_run_group_tests(tests, start_server, NULL);
