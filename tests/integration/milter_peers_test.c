@@ -224,7 +224,7 @@ test_silent_peers_are_closed(void **state)
 	for (int i = 0; i < 12; i++) {
 		expect_good(&busy);
 		if (i < 9)
-			must(&half, milter_send_raw(&half, "\0\0\0\15HHHHH" + i, 1));
+			must(&half, milter_send_raw(&half, &"\0\0\0\15HHHHH"[i], 1));
 		sleep_ms(1000);
 	}
 	assert_int_equal(milter_receive_all(&idle, said, sizeof(said)), 0);
