@@ -154,6 +154,8 @@ on_wait(void *ctx)
 static void
 come_back(struct loop *l, struct link *k, enum link_wish wish)
 {
+	bool is_back;
+
 	if (atomic_load(&l->all->stopping) && link_is_idle(k))
 		wish = LINK_CLOSES;
 	if (wish == LINK_CLOSES) {
@@ -162,10 +164,13 @@ come_back(struct loop *l, struct link *k, enum link_wish wish)
 	}
 	/* As one: then it is the leader's. */
 	(void)pthread_mutex_lock(&l->lock);
-	k->away = false;
-	if (watch_link(l, EPOLL_CTL_ADD, k, wish) != 0)
-		bug("loop: a connection can't come back");
+	k->away = watch_link(l, EPOLL_CTL_ADD, k, wish) != 0;
+	is_back = !k->away;
 	(void)pthread_mutex_unlock(&l->lock);
+	if (is_back)
+		return;
+	log_line(LOG_LEVEL_ERROR, "connection closed: %s", strerror(errno));
+	drop(l, k);
 }
 
 static void
