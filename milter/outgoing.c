@@ -263,6 +263,12 @@ make_signatures(struct outgoing *o)
 		o->values = values;
 }
 
+bool
+outgoing_will_wait(const struct outgoing *o)
+{
+	return o->why_not == NULL;
+}
+
 int
 outgoing_sign(struct outgoing *o, struct slice queue_id)
 {

@@ -135,6 +135,12 @@ log_outcome(const struct sealing *s, struct slice queue_id, const char *why_not)
 	    "%s", strbuf_slice(&b).p);
 }
 
+bool
+sealing_will_wait(const struct sealing *s)
+{
+	return s->sealer != NULL && arc_sealer_left_alone(s->sealer) == NULL;
+}
+
 void
 sealing_seal(
     struct sealing *s, const struct verdict *v, const struct disposition *d, struct slice queue_id)

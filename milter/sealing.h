@@ -28,6 +28,8 @@ void sealing_header(struct sealing *s, struct slice name, struct slice value);
 void sealing_end_of_headers(struct sealing *s, int64_t now_s);
 /* False: it will not be sealed, the rest of the body makes no difference. */
 bool sealing_body(struct sealing *s, struct slice chunk);
+/* Will sealing_seal() have to wait, for who has the key? */
+bool sealing_will_wait(const struct sealing *s);
 /* v: NULL where the message was not evaluated. */
 void sealing_seal(
     struct sealing *s, const struct verdict *v, const struct disposition *d, struct slice queue_id);

@@ -331,15 +331,31 @@ sign_outgoing(struct session *s, const struct disposition *d, struct slice queue
 		.reply = "451 4.7.5 Local trouble: the message can't be signed now",
 		.explanation = "the message can't be signed now",
 	};
+	bool waits;
 	int rc;
 
 	if (s->message.outgoing == NULL ||
 	    (d->action != ACTION_ACCEPT && d->action != ACTION_QUARANTINE))
 		return d;
-	waiting_begin(&s->waiting); /* for the process that holds the keys */
+	waits = outgoing_will_wait(s->message.outgoing);
+	if (waits)
+		waiting_begin(&s->waiting);
 	rc = outgoing_sign(s->message.outgoing, queue_id);
-	waiting_end(&s->waiting);
+	if (waits)
+		waiting_end(&s->waiting);
 	return rc == 0 ? d : &unsigned_disposition;
+}
+
+static void
+seal(struct session *s, const struct verdict *v, const struct disposition *d, struct slice queue_id)
+{
+	bool waits = sealing_will_wait(s->message.sealing);
+
+	if (waits)
+		waiting_begin(&s->waiting);
+	sealing_seal(s->message.sealing, v, d, queue_id);
+	if (waits)
+		waiting_end(&s->waiting);
 }
 
 /* For reports to domain owners. */
@@ -370,11 +386,8 @@ finish_message(struct session *s, const struct mta *mta, const struct verdict *v
 	bool refused;
 
 	d = sign_outgoing(s, d, queue_id);
-	if (s->message.sealing != NULL && d->reply == NULL && d->action != ACTION_DISCARD) {
-		waiting_begin(&s->waiting);
-		sealing_seal(s->message.sealing, v, d, queue_id);
-		waiting_end(&s->waiting);
-	}
+	if (s->message.sealing != NULL && d->reply == NULL && d->action != ACTION_DISCARD)
+		seal(s, v, d, queue_id);
 	answer = apply_disposition(s->arena, mta, service_conf(s->service), &s->message.edits, d,
 	    s->message.outgoing, s->message.sealing, authres, &refused);
 	traffic_action(traffic, refused ? ACTION_TEMPFAIL : d->action);

@@ -575,6 +575,38 @@ test_results_of_a_login_are_not_sealed(void **state)
 	rig_close(&g);
 }
 
+static void
+count_wait(void *ctx)
+{
+	++*(size_t *)ctx;
+}
+
+/* No thread is called for a message that needs no key. */
+static void
+test_waits_only_for_keys_that_are_needed(void **state)
+{
+	static const char *const fields[] = { "Authentication-Results: mx.example.net; dmarc=pass",
+		"From: a@reject.example", NULL };
+	static const char *const unsealed[] = { "From: a@reject.example", NULL };
+	size_t waits = 0;
+	const struct waiting waiting = { .begin = count_wait, .ctx = &waits };
+	struct rig g;
+
+	(void)state;
+	rig_open_sealing(&g, CONF_QUARANTINE_HOLD, true, true);
+	session_free(&g.session);
+	g.session = session_new(g.service, true, &waiting);
+	rig_connect(&g, "203.0.113.1");
+	(void)rig_message(&g, "<a@reject.example>", unsealed);
+	g.recorder.auth_authen = "alice"; /* there is no key for her domain */
+	(void)rig_message(&g, "<a@reject.example>", unsealed);
+	assert_int_equal(waits, 0);
+	g.recorder.auth_authen = NULL;
+	(void)rig_message(&g, "<a@reject.example>", fields);
+	assert_int_equal(waits, 1);
+	rig_close(&g);
+}
+
 /* ---- limits ---- */
 
 static void
@@ -783,6 +815,7 @@ main(void)
 		cmocka_unit_test(test_two_messages_a_connection),
 		cmocka_unit_test(test_authentication_is_asked_for_each_message),
 		cmocka_unit_test(test_results_of_a_login_are_not_sealed),
+		cmocka_unit_test(test_waits_only_for_keys_that_are_needed),
 		cmocka_unit_test(test_abort_anywhere),
 		cmocka_unit_test(test_callbacks_out_of_order),
 		cmocka_unit_test(test_no_end_of_headers),
