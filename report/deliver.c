@@ -276,6 +276,14 @@ before_mail(const struct transfer *t)
 	return false;
 }
 
+/* RFC 3463 3.8, "Security or Policy Status": "554 5.7.1 Relay access denied" is what a server says
+ * that does not know us, and so to all recipients. */
+static bool
+is_about_us(const struct transfer *t)
+{
+	return t->code == 530 || slice_starts(slice_from(slice_str(t->reply), 4), SLICE("5.7."));
+}
+
 static enum deliver_result
 judge(const struct transfer *t, CURLcode status)
 {
@@ -285,6 +293,8 @@ judge(const struct transfer *t, CURLcode status)
 		return DELIVER_NO_SERVER;
 	/* A time-out after a reply leaves that reply's code behind: it was none of these. */
 	if (status == CURLE_OPERATION_TIMEDOUT || t->code < 500)
+		return DELIVER_LATER;
+	if (is_about_us(t))
 		return DELIVER_LATER;
 	if (strcmp(t->verb, "RCPT") == 0 || strcmp(t->verb, "DATA") == 0)
 		return DELIVER_REFUSED;

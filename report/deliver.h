@@ -12,7 +12,8 @@
  *              What the server said is told in few words: it took the message; it refused this
  *              recipient or this message for good (5xx to RCPT TO, or at the end of DATA); there is
  *              no getting at it at all, up to AUTH. Anything else is for later, 5xx to MAIL FROM
- *              included: that is about us, not about the destination.
+ *              and 5.7.x (relaying denied, policy) included: that is about us, not about the
+ *              destination.
  * DIAGNOSTICS  deliver_open(): NULL with *error_r set, static text.
  * BUGS         One struct deliver a process at a time; SIGPIPE must be ignored (OpenSSL). MT: one
  *              thread.

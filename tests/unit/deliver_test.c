@@ -50,8 +50,8 @@ coded_reply(const struct session *s, const char *command, const char *rcpt, char
 
 	if (rcpt[0] != kind || strlen(rcpt) < 4)
 		return false;
-	(void)snprintf(
-	    reply, sizeof(reply), "%.3s-to %s\r\n%.3s 5.0.0 no", rcpt + 1, command, rcpt + 1);
+	(void)snprintf(reply, sizeof(reply), "%.3s-to %s\r\n%.3s 5.%s no", rcpt + 1, command,
+	    rcpt + 1, strstr(rcpt, "relay@") != NULL ? "7.1" : "0.0");
 	say(s, reply);
 	return true;
 }
@@ -215,6 +215,9 @@ static const struct {
 	{ "", "d552@one.example", DELIVER_REFUSED, "552 " },
 	{ "", "d451@one.example", DELIVER_LATER, "451 " },
 	{ "", "r421@one.example", DELIVER_LATER, "421 " },
+	{ "", "r554-relay@one.example", DELIVER_LATER, "554 5.7.1 no" },
+	{ "", "r530@one.example", DELIVER_LATER, "530 5.0.0 no" },
+	{ "", "d550-relay@one.example", DELIVER_LATER, "550 5.7.1 no" },
 	{ "", "drop@one.example", DELIVER_LATER, "" },
 	{ "", "hang@one.example", DELIVER_LATER, "Operation timed out" },
 	{ "blocked@us.example", "a@one.example", DELIVER_LATER, "554 5.7.1 you are blocked" },
