@@ -236,13 +236,18 @@ read_password(struct report_run *r, const char **password_r)
 {
 	const char *path = r->conf->reports.password_file;
 	char line[PASSWORD_BYTES] = "";
+	const char *error = "?";
 	FILE *f;
+	int fd;
 
 	if (path == NULL)
 		return 0;
-	f = fopen(path, "re");
+	fd = key_file_open(r->arena, path, geteuid(), getegid(), &error);
+	if (fd < 0)
+		return report_complain(EXIT_UNREADABLE, "report_password_file", error);
+	f = fdopen(fd, "r");
 	if (f == NULL)
-		return report_complain(EXIT_UNREADABLE, path, strerror(errno));
+		bug("fdopen: %s", strerror(errno));
 	if (fgets(line, sizeof(line), f) == NULL)
 		line[0] = '\0';
 	(void)fclose(f);

@@ -67,12 +67,10 @@ read_key(const struct crypto *c, int fd, const char **why_r)
 	return k;
 }
 
-struct private_key *
-key_file_read(struct arena *a, const struct crypto *c, const char *path, uid_t uid, gid_t gid,
-    const char **error_r)
+int
+key_file_open(struct arena *a, const char *path, uid_t uid, gid_t gid, const char **error_r)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct private_key *k = NULL;
 	const char *why;
 	struct stat st;
 
@@ -81,9 +79,25 @@ key_file_read(struct arena *a, const struct crypto *c, const char *path, uid_t u
 	else
 		why = check_rights(a, &st, uid, gid);
 	if (why == NULL)
-		k = read_key(c, fd, &why);
+		return fd;
+	*error_r = arena_printf(a, "%s: %s", path, why);
 	if (fd >= 0)
 		(void)close(fd);
+	return -1;
+}
+
+struct private_key *
+key_file_read(struct arena *a, const struct crypto *c, const char *path, uid_t uid, gid_t gid,
+    const char **error_r)
+{
+	int fd = key_file_open(a, path, uid, gid, error_r);
+	struct private_key *k;
+	const char *why = "?";
+
+	if (fd < 0)
+		return NULL;
+	k = read_key(c, fd, &why);
+	(void)close(fd);
 	if (k == NULL)
 		*error_r = arena_printf(a, "%s: %s", path, why);
 	return k;

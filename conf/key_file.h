@@ -13,6 +13,9 @@
 
 #include "policy/crypto/private_key.h"
 
+/* The same checks for another secret. A descriptor to read from; -1 with *error_r set. */
+int key_file_open(struct arena *a, const char *path, uid_t uid, gid_t gid, const char **error_r);
+
 /* uid, gid: who "we" are, besides root. Heap object. Nothing of the file stays in memory but the
  * key. */
 struct private_key *key_file_read(struct arena *a, const struct crypto *c, const char *path,

@@ -390,7 +390,8 @@ const struct conf_setting conf_settings[] = {
 	{ .name = "report_user", .kind = CONF_TEXT, .value = "", AT(reports.user),
 	  .text = "Name to log in with at that server (SMTP AUTH). Empty: no log-in." },
 	{ .name = "report_password_file", .kind = CONF_PATH, .value = "", AT(reports.password_file),
-	  .text = "File whose first line is the password." },
+	  .text = "File whose first line is the password. It must be readable by its owner alone, who is root or the user that runs "
+		  "assay report, and perhaps its group." },
 	{ .name = "report_envelope_from", .kind = CONF_ADDRESS, .value = "", AT(reports.envelope_from),
 	  .text = "Where bounces go. A * in it becomes a word that tells the message: \"bounce+*@example.com\". Give what arrives "
 		  "there to assay report bounce. Empty: the null sender, and bounces come back to nobody." },

@@ -407,6 +407,14 @@ def check_misuse(folder, dns_port):
         f.write(re.sub("report_(org_name|email).*\n", "", text))
     run = case.send()
     expect("not set up", (run.returncode, "report_email and report_org_name are not set" in run.text), (78, True))
+    password = os.path.join(case.folder, "password")
+    with open(password, "w", encoding="ascii") as f:
+        f.write("not-a-secret\n")
+    os.chmod(password, 0o644)
+    open_to_all = Case(folder, dns_port, f"smtp://127.0.0.1:{free_ports(1)[0]}",
+                       f'report_user = "bob"\nreport_password_file = "{password}"\n').send()
+    expect("a password that others may read", (open_to_all.returncode, "0644: others could read or change it" in
+                                               open_to_all.text, "not-a-secret" in open_to_all.text), (65, True, False))
     for name, arguments, status in (
             ("no command", ["frobnicate"], 64), ("not its option", ["list", "--xml"], 64), ("no argument", ["show"], 64),
             ("two arguments", ["show", "a", "b"], 64), ("no such report", ["show", "a"], 1),

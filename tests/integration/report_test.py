@@ -165,6 +165,7 @@ def check_tls(assayd, box, settings, key_text, now):
     password = os.path.join(assayd.folder, "password")
     with open(password, "w", encoding="ascii") as f:
         f.write("not-a-secret\n")
+    os.chmod(password, 0o600)
     report_id = Report(box.read_imap("dmarc")[0]).report_id
     for name, more, status, arrives in (
             ("STARTTLS is used where it is offered", {}, 0, "with ESMTPS id"),
