@@ -252,7 +252,8 @@ const struct conf_setting conf_settings[] = {
 	{ .name = "sender", .kind = CONF_SECTIONS, LIST_AT(senders, sender_count),
 	  SECTION(sender_options, struct conf_sender, login),
 	  .example = "#sender \"alice\" { domains = { \"example.com\", \"example.org\" } }\n",
-	  .text = "A section for each login whose mail is signed for these author domains and for no others." },
+	  .text = "A section for each login whose mail is signed for these author domains and for no others. In other case "
+		  "(Alice for alice) it is signed for none." },
 	{ .name = "unlisted_senders", .kind = CONF_WORD, .value = "own", .words = logins, AT(unlisted_senders),
 	  .text = "What a login without such a section is signed for: its own domain and those below it, or any where the login "
 		  "has no @ (own); any domain that there is a key for (any); or nothing (none)." },

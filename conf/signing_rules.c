@@ -70,12 +70,18 @@ is_own(struct slice login, struct slice domain)
 bool
 signing_may_use(const struct conf *conf, struct slice login, struct slice author_domain)
 {
+	bool in_other_case = false;
+
 	for (size_t i = 0; i < conf->sender_count; i++) {
 		const struct conf_sender *s = &conf->senders[i];
 
 		if (slice_equal(s->login, login))
 			return best_fit(s->domains, s->domain_count, author_domain) > 0;
+		in_other_case = in_other_case || slice_equal_nocase(s->login, login);
 	}
+	/* Some who check passwords mind case and some don't: nobody gets around his section. */
+	if (in_other_case)
+		return false;
 	switch (conf->unlisted_senders) {
 	case CONF_LOGINS_OWN:
 		return is_own(login, author_domain);

@@ -74,6 +74,8 @@ static const struct {
 	{ "alice", "m.a.example", CONF_LOGINS_NONE, true },
 	{ "alice", "b.example", CONF_LOGINS_ANY, false },
 	{ "Alice", "a.example", CONF_LOGINS_NONE, false },
+	{ "Alice", "b.example", CONF_LOGINS_OWN, false },
+	{ "ALICE", "b.example", CONF_LOGINS_ANY, false },
 	{ "nobody", "a.example", CONF_LOGINS_ANY, false },
 	{ "bob@b.example", "b.example", CONF_LOGINS_OWN, true },
 	{ "bob@b.example", "m.b.example", CONF_LOGINS_OWN, true },
