@@ -114,6 +114,9 @@ drop(struct loop *l, struct link *k)
 	(void)pthread_mutex_lock(&l->lock);
 	unlink_link(l, k);
 	(void)pthread_mutex_unlock(&l->lock);
+	/* Closing it is not enough: a child that is being started (reporter.c) may have it as well,
+	 * and the set would tell of it until that is gone. */
+	(void)watch(l, EPOLL_CTL_DEL, k->fd, 0, NULL);
 	link_free(&k);
 	atomic_fetch_sub(&l->all->links, 1);
 	/* Last: who sees 0 may end the loop. */

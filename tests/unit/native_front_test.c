@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The native front below its sockets: frames, negotiation, macros, and whole conversations. */
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "milter/native/conversation.h"
 #include "milter/native/link.h"
+#include "milter/native/listener.h"
+#include "milter/native/loop.h"
 #include "milter/native/macros.h"
 #include "milter/native/negotiate.h"
 #include "milter/terms.h"
@@ -665,6 +669,74 @@ test_deadlines(void **state)
 	rig_close(g);
 }
 
+/* ---- a loop ---- */
+
+static void
+wait_for_links(struct loops *all, size_t count)
+{
+	const struct timespec moment = { 0, 2000000 };
+
+	for (int i = 0; i < 2000 && atomic_load(&all->links) != count; i++)
+		(void)nanosleep(&moment, NULL);
+	assert_int_equal(atomic_load(&all->links), count);
+}
+
+/* The other end of a socket of this process. */
+static int
+find_peer(int fd)
+{
+	struct sockaddr_in own, peer;
+
+	for (int other = 3; other < 256; other++) {
+		socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+
+		if (getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
+		    getpeername(other, (struct sockaddr *)&peer, &peer_len) == 0 &&
+		    own.sin_port == peer.sin_port)
+			return other;
+	}
+	return -1;
+}
+
+/*
+ * A child that is being started has all sockets for a moment, and an epoll set knows a socket until
+ * the last one is closed. What is dropped must not be heard of again.
+ */
+static void
+test_closed_while_another_has_the_socket(void **state)
+{
+	const struct timespec moment = { 0, 50000000 };
+	struct rig *g = rig_open();
+	struct loops all = { .home = &g->home, .timeout_ms = TIMEOUT_MS };
+	struct sockaddr_in address;
+	socklen_t len = sizeof(address);
+	const char *why = "?";
+	int client, copy;
+
+	(void)state;
+	all.listener = listener_open("inet:0@127.0.0.1", &why);
+	all.stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	all.team = team_new(loop_lead);
+	assert_int_equal(loop_add(&all), 0);
+	assert_true(team_add(all.team, all.list[0]));
+	client = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(getsockname(all.listener, (struct sockaddr *)&address, &len), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&address, len), 0);
+	wait_for_links(&all, 1);
+	copy = dup(find_peer(client));
+	assert_true(copy >= 0);
+	(void)close(client);
+	wait_for_links(&all, 0);
+	(void)nanosleep(&moment, NULL);
+	(void)close(copy);
+	loops_stop(&all);
+	team_wait(&all.team);
+	loops_free(&all);
+	(void)close(all.listener);
+	(void)close(all.stop_event);
+	rig_close(g);
+}
+
 int
 main(void)
 {
@@ -686,6 +758,7 @@ main(void)
 		cmocka_unit_test(test_client_addresses),
 		cmocka_unit_test(test_shutting_down),
 		cmocka_unit_test(test_deadlines),
+		cmocka_unit_test(test_closed_while_another_has_the_socket),
 	};
 
 	return cmocka_run_group_tests_name("native_front", tests, NULL, NULL);
