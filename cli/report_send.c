@@ -18,8 +18,11 @@ struct work {
 	struct report_run *run;
 	struct arena *arena; /* of one pass: a run has many */
 	bool counting;	     /* a terminal: one line of counts instead of a line each */
-	size_t made, passed_over, sent, failed;
+	size_t made, passed_over, taken, failed;
 	int status; /* the worst so far */
+
+	const struct sender *sender; /* of make_and_send() */
+	struct send_counts sent;
 
 	bool holds_lease;
 	int64_t lease_taken_s; /* of lease_clock_s() */
@@ -63,13 +66,13 @@ count(const struct work *w)
 {
 	if (w->counting)
 		(void)fprintf(stderr, "\r%zu made, %zu not to be made, %zu sent, %zu not sent ",
-		    w->made, w->passed_over, w->sent, w->failed);
+		    w->made, w->passed_over, w->taken, w->failed);
 }
 
 static void
 end_count(const struct work *w)
 {
-	if (w->counting && w->made + w->passed_over + w->sent + w->failed > 0)
+	if (w->counting && w->made + w->passed_over + w->taken + w->failed > 0)
 		(void)fputc('\n', stderr);
 }
 
@@ -137,7 +140,7 @@ watch_send(void *ctx, enum send_event event, const struct outbox_delivery *d, st
 	struct arena *a = w->arena;
 
 	if (event == SEND_ACCEPTED)
-		w->sent++;
+		w->taken++;
 	else
 		w->failed++;
 	if (events[event].status != 0)
@@ -265,7 +268,7 @@ watch_failure(
 	struct work *w = ctx;
 
 	if (event == SEND_ACCEPTED)
-		w->sent++;
+		w->taken++;
 	else
 		w->failed++;
 	say(w, false, events[event].text,
@@ -296,13 +299,21 @@ send_failures(struct work *w, const struct sender *sender, const char **error_r)
 	return f->enabled && r->queue != NULL ? failure_send_due(&s, error_r) : 0;
 }
 
+/* Once the server could not be reached, the rest is for the next pass. */
+static int
+send_made(void *ctx, const char **error_r)
+{
+	struct work *w = ctx;
+
+	return w->sent.no_server ? 0 : send_due(w->sender, &w->sent, error_r);
+}
+
 /* What one does for all: nothing where another node does it. */
 static int
-make_and_send(
-    struct work *w, const struct sender *sender, struct send_counts *sent, const char **error_r)
+make_and_send(struct work *w, const struct sender *sender, const char **error_r)
 {
 	struct report_run *r = w->run;
-	const struct maker maker = maker_of(w, watch_make);
+	struct maker maker = maker_of(w, watch_make);
 	struct make_counts made;
 	int ours = take_lease(w, error_r);
 
@@ -310,8 +321,10 @@ make_and_send(
 		say(w, false, "left to another node", "reports of the fleet", "");
 	if (ours != 1)
 		return ours;
+	w->sender = sender;
+	maker.between = send_made;
 	if (make_reports(&maker, report_now_s(r), &made, error_r) != 0 ||
-	    send_due(sender, sent, error_r) != 0 || forget(r, error_r) != 0)
+	    send_made(w, error_r) != 0 || forget(r, error_r) != 0)
 		return -1;
 	give_lease_back(w);
 	return 0;
@@ -330,18 +343,17 @@ pass(struct work *w)
 		.watch = watch_send,
 		.ctx = w,
 	};
-	struct send_counts sent = { .no_server = false };
 	const char *error = "?";
 	int rc;
 
 	ship(w);
-	rc = make_and_send(w, &sender, &sent, &error);
-	if (rc == 0 && !sent.no_server)
+	rc = make_and_send(w, &sender, &error);
+	if (rc == 0 && !w->sent.no_server)
 		rc = send_failures(w, &sender, &error);
 	end_count(w);
 	if (rc != 0)
 		return report_complain(EXIT_INTERNAL, "report_store", error);
-	if (sent.no_server)
+	if (w->sent.no_server)
 		return report_complain(EXIT_TEMPFAIL, r->send.deliver.server,
 		    "can't be reached; what is due stays so");
 	return w->status;

@@ -1,31 +1,52 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/make.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define TRIES 3 /* of a transaction that lost a race */
 
-struct ids {
+struct found { /* a period that is over */
+	int64_t id;
+	uint64_t messages;
+	bool tried; /* it was closed by a run before, and put off */
+};
+
+struct found_list {
 	struct arena *arena;
-	int64_t *list;
+	struct found *list;
 	size_t count, size;
 };
 
 static int
-take_id(void *ctx, const struct store_period *period)
+take_period(void *ctx, const struct store_period *period)
 {
-	struct ids *ids = ctx;
+	struct found_list *f = ctx;
 
-	if (ids->count == ids->size) {
-		int64_t *old = ids->list;
+	if (f->count == f->size) {
+		struct found *old = f->list;
 
-		ids->size = ids->size == 0 ? 64 : 2 * ids->size;
-		ids->list = arena_array(ids->arena, ids->size, sizeof(*ids->list));
+		f->size = f->size == 0 ? 64 : 2 * f->size;
+		f->list = arena_array(f->arena, f->size, sizeof(*f->list));
 		if (old != NULL)
-			memcpy(ids->list, old, ids->count * sizeof(*old));
+			memcpy(f->list, old, f->count * sizeof(*old));
 	}
-	ids->list[ids->count++] = period->id;
+	f->list[f->count++] = (struct found){ period->id, period->messages,
+		period->state == STORE_CLOSED };
 	return 0;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	const struct found *l = a, *r = b;
+
+	if (l->tried != r->tried)
+		return l->tried ? 1 : -1;
+	if (l->messages != r->messages)
+		return l->messages > r->messages ? -1 : 1;
+	return l->id < r->id ? -1 : l->id > r->id;
 }
 
 /* ---- transactions ---- */
@@ -149,25 +170,55 @@ make_one(struct task *t, int64_t id, const char **error_r)
 	return store_periods(t->maker->composer.store, &query, work_on, t, error_r);
 }
 
+static int64_t
+monotonic_s(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec;
+}
+
+static int
+make_all(struct task *t, const struct found_list *f, const char **error_r)
+{
+	const struct maker *m = t->maker;
+	int64_t since = monotonic_s();
+	size_t made = 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < f->count; i++) {
+		if (m->stop != NULL && m->stop(m->ctx))
+			break;
+		rc = make_one(t, f->list[i].id, error_r);
+		arena_reset(t->arena);
+		if (rc != 0 || m->between == NULL || t->rehearsal ||
+		    (++made < MAKE_BETWEEN && monotonic_s() - since < MAKE_BETWEEN_S))
+			continue;
+		rc = m->between(m->ctx, error_r);
+		made = 0;
+		since = monotonic_s();
+	}
+	return rc;
+}
+
 static int
 run(const struct maker *m, int64_t now_s, bool rehearsal, struct make_counts *counts,
     const char **error_r)
 {
 	const struct store_query query = { .not_done = true, .ended_by_s = now_s - MAKE_SETTLE_S };
-	struct ids ids = { .arena = arena_new(SIZE_MAX) };
+	struct found_list found = { .arena = arena_new(SIZE_MAX) };
 	struct task task = { m, arena_new(SIZE_MAX), now_s, rehearsal, counts };
 	int rc;
 
 	*counts = (struct make_counts){ 0 };
-	rc = store_periods(m->composer.store, &query, take_id, &ids, error_r);
-	for (size_t i = 0; rc == 0 && i < ids.count; i++) {
-		if (m->stop != NULL && m->stop(m->ctx))
-			break;
-		rc = make_one(&task, ids.list[i], error_r);
-		arena_reset(task.arena);
-	}
+	rc = store_periods(m->composer.store, &query, take_period, &found, error_r);
+	if (found.count > 0)
+		qsort(found.list, found.count, sizeof(found.list[0]), compare);
+	if (rc == 0)
+		rc = make_all(&task, &found, error_r);
 	arena_free(&task.arena);
-	arena_free(&ids.arena);
+	arena_free(&found.arena);
 	return rc;
 }
 

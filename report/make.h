@@ -6,6 +6,9 @@
  *              Killed at any point, the next run finds the period as it was or done, never half.
  *              One period that can't be reported, whatever the reason, holds up no other, and is
  *              tried again by the next run.
+ *              Strangers may have us wait for their DNS as many times as they have domains: so
+ *              what was not tried before comes first, and the domains with the most mail, and
+ *              what is made can be sent before the rest is.
  * DIAGNOSTICS  0, or -1 with *error_r set: the list of periods can't be read.
  */
 #ifndef ASSAY_MAKE_H
@@ -33,8 +36,14 @@ struct maker {		     /* borrowed */
 	 * -1: *error_r is set; may be NULL. */
 	int (*may)(void *ctx, const char **error_r);
 	bool (*stop)(void *ctx); /* asked between periods; may be NULL */
+	/* Called after MAKE_BETWEEN periods or MAKE_BETWEEN_S, to send what was made meanwhile; an
+	 * error ends it all; may be NULL. */
+	int (*between)(void *ctx, const char **error_r);
 	void *ctx;
 };
+
+#define MAKE_BETWEEN   50
+#define MAKE_BETWEEN_S 60
 
 int make_reports(
     const struct maker *m, int64_t now_s, struct make_counts *counts, const char **error_r);

@@ -399,6 +399,17 @@ def check_fleet(folder, dns_port):
         postgres.stop()
 
 
+def check_order(folder, dns_port):
+    """Domains with much mail first; what is made is sent before all the rest is made."""
+    with Sink() as sink:
+        case = Case(folder, dns_port, sink.url).fill(90, 1, 1).fill(3, 1, 6)
+        lines = case.send().text.splitlines()
+        made = [line.split()[4].rstrip(":") for line in lines if "report made" in line]
+        kinds = ["made" if "report made" in line else "sent" for line in lines]
+        expect("the most mail first", (len(made), sorted(made[:3])), (90, ["d1.example", "d2.example", "d3.example"]))
+        expect("sent while others wait to be made", ("sent" in kinds[:kinds.index("made", 60)], len(sink.messages)), (True, 90))
+
+
 def check_misuse(folder, dns_port):
     case = Case(folder, dns_port, f"smtp://127.0.0.1:{free_ports(1)[0]}")
     with open(case.conf, encoding="ascii") as f:
@@ -434,7 +445,7 @@ def main():
     try:
         nsd.start()
         checks = [check_server, check_destinations, check_refusals, check_limits, check_no_harm, check_bounces,
-                  check_dry_run, check_terminal, check_misuse]
+                  check_dry_run, check_terminal, check_order, check_misuse]
         if binaries() is None:
             print("a fleet: skipped, PostgreSQL is not installed")
         else:
