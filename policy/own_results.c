@@ -64,7 +64,8 @@ own_results_find(struct arena *a, const struct header_list *header, const struct
 		struct authres results;
 		const char *error;
 
-		if (!slice_equal_nocase(f->name, SLICE("Authentication-Results")) ||
+		if (!slice_equal_nocase(
+			header_name_trim(f->name), SLICE("Authentication-Results")) ||
 		    authres_parse(a, f->value, false, &results, &error) != 0 ||
 		    !is_ours(&results, ids, id_count) || results.result_count == 0)
 			continue;

@@ -218,7 +218,7 @@ collect(const struct collector *c)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < c->header->count; i++) {
-		struct slice name = c->header->fields[i].name;
+		struct slice name = header_name_trim(c->header->fields[i].name);
 
 		if (!slice_starts_nocase(name, SLICE("ARC-")))
 			continue;
@@ -270,13 +270,13 @@ arc_chain_read(struct arena *a, const struct header_list *header, struct arc_cha
 static uint32_t
 claimed_instance(const struct header_field *f)
 {
-	struct slice digits;
+	struct slice digits, name = header_name_trim(f->name);
 	uint32_t instance = 0;
 
-	if (slice_equal_nocase(f->name, SLICE("ARC-Authentication-Results")))
+	if (slice_equal_nocase(name, SLICE("ARC-Authentication-Results")))
 		return results_instance(f->value);
-	if (!slice_equal_nocase(f->name, SLICE("ARC-Message-Signature")) &&
-	    !slice_equal_nocase(f->name, SLICE("ARC-Seal")))
+	if (!slice_equal_nocase(name, SLICE("ARC-Message-Signature")) &&
+	    !slice_equal_nocase(name, SLICE("ARC-Seal")))
 		return 0;
 	digits = slice_trim(sig_raw_tag(f->value, "i"));
 	if (num_u32(digits, 1, LIMIT_ARC_SETS, &instance) != 0)
@@ -299,7 +299,7 @@ arc_newest_instance(const struct header_list *header, uint32_t *instance_r)
 		if (instance > *instance_r)
 			said = ARC_NONE;
 		*instance_r = instance;
-		if (slice_equal_nocase(f->name, SLICE("ARC-Seal")) &&
+		if (slice_equal_nocase(header_name_trim(f->name), SLICE("ARC-Seal")) &&
 		    slice_equal_nocase(slice_trim(sig_raw_tag(f->value, "cv")), SLICE("fail")))
 			said = ARC_FAIL;
 	}

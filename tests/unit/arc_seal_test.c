@@ -215,6 +215,34 @@ foreign_fields(void **state)
 	}
 }
 
+/* RFC 5322 4.5: blanks before the colon belong to no name. */
+static void
+blanks_before_the_colon(void **state)
+{
+	static const char *const lone[] = { "ARC-Seal ", "ARC-Message-Signature \t",
+		"ARC-Authentication-Results " };
+	struct arc_sealed set;
+	struct lab l;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lone) / sizeof(lone[0]); i++) {
+		open_lab(&l);
+		prepend(&l, lone[i], SLICE(" i=1; cv=none"));
+		assert_int_equal(validate(&l, "x\r\n").result, ARC_FAIL);
+		close_lab(&l);
+	}
+	open_lab(&l);
+	assert_null(seal(&l, ARC_NONE, "x\r\n", &set));
+	l.header.fields[0].name = SLICE("ARC-Seal ");
+	l.header.fields[1].name = SLICE("ARC-Message-Signature ");
+	l.header.fields[2].name = SLICE("ARC-Authentication-Results\t");
+	assert_int_equal(validate(&l, "x\r\n").result, ARC_PASS);
+	assert_null(seal(&l, ARC_PASS, "x\r\n", &set));
+	assert_int_equal(set.instance, 2);
+	assert_int_equal(validate(&l, "x\r\n").result, ARC_PASS);
+	close_lab(&l);
+}
+
 /* RFC 8617 4.1.2: what must be in h=, and what must not. */
 static void
 signed_fields(void **state)
@@ -284,6 +312,7 @@ main(void)
 		cmocka_unit_test(failed_chain),
 		cmocka_unit_test(odd_headers),
 		cmocka_unit_test(foreign_fields),
+		cmocka_unit_test(blanks_before_the_colon),
 		cmocka_unit_test(signed_fields),
 		cmocka_unit_test(earlier_results),
 	};
