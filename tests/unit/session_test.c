@@ -670,7 +670,9 @@ test_memory_is_bounded(void **state)
 	assert_int_equal(session_end_of_message(g.session, &g.mta), ANSWER_CONTINUE);
 	assert_non_null(strstr(g.recorder.calls, "change Authentication-Results 901 delete\n"));
 	(void)getrusage(RUSAGE_SELF, &after);
-	assert_true(after.ru_maxrss - before.ru_maxrss < 4 * LIMIT_MESSAGE_MEMORY / 1024);
+	/* A sanitizer keeps several bytes of its own for each of ours. */
+	if (getenv("ASSAY_SANITIZED") == NULL)
+		assert_true(after.ru_maxrss - before.ru_maxrss < 4 * LIMIT_MESSAGE_MEMORY / 1024);
 	rig_close(&g);
 }
 

@@ -27,6 +27,7 @@ static char folder[BACKEND_FOLDER_BYTES];
 
 struct troubles {
 	atomic_uint told, recovered;
+	pthread_mutex_t lock; /* last; zeroed is unlocked */
 	char last[512];
 };
 
@@ -39,8 +40,22 @@ note_trouble(void *ctx, const char *text)
 		atomic_fetch_add(&t->recovered, 1);
 		return;
 	}
+	(void)pthread_mutex_lock(&t->lock);
 	(void)snprintf(t->last, sizeof(t->last), "%s", text);
+	(void)pthread_mutex_unlock(&t->lock);
 	atomic_fetch_add(&t->told, 1);
+}
+
+/* What the writer's thread said last. */
+static const char *
+last_of(struct troubles *t)
+{
+	static char copy[512];
+
+	(void)pthread_mutex_lock(&t->lock);
+	memcpy(copy, t->last, sizeof(copy));
+	(void)pthread_mutex_unlock(&t->lock);
+	return copy;
 }
 
 static const char *
@@ -321,11 +336,11 @@ a_locked_file_holds_up_one_message(void **state)
 		assert_int_equal(add_numbered(w, a, i), WRITER_SAFE);
 	wall = seconds(CLOCK_MONOTONIC) - wall;
 	print_message(
-	    "100 messages with the file locked: %.0f ms, told: %s\n", wall * 1000, t.last);
+	    "100 messages with the file locked: %.0f ms, told: %s\n", wall * 1000, last_of(&t));
 	assert_true(wall < 5);
 	for (unsigned i = 0; i < 1000 && atomic_load(&t.told) == 0; i++)
 		(void)usleep(10000); /* it waits a little for the lock by itself */
-	assert_non_null(strstr(t.last, "locked"));
+	assert_non_null(strstr(last_of(&t), "locked"));
 	db_rollback(other);
 	wait_until_safe(w, 101);
 	assert_true(atomic_load(&t.recovered) >= 1);
@@ -376,7 +391,7 @@ a_damaged_file_is_set_aside(void **state)
 	(void)add_numbered(w, a, 0);
 	wait_until_safe(w, 1);
 	writer_close(&w);
-	assert_non_null(strstr(t.last, "set aside"));
+	assert_non_null(strstr(last_of(&t), "set aside"));
 	assert_int_equal(read_sum(file).messages, 1);
 	(void)snprintf(command, sizeof(command), "grep -q 'not a bit' '%s'.damaged-*", file);
 	assert_int_equal(system(command), 0);
@@ -423,11 +438,15 @@ fill_the_disk(const char *file)
 	}
 	if (atomic_load(&t.told) == 0)
 		return 3;
+	/* What is there already may be written over: from here on nothing may. */
+	limit.rlim_cur = 1;
+	if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+		return 5;
 	for (unsigned i = 0; i < WRITER_QUEUE_MAX + 100; i++)
 		(void)add_numbered(w, a, 0);
 	writer_counters(w, &c);
 	print_message("disk full after %llu rows, told: %s; queued %llu, lost %llu\n",
-	    (unsigned long long)c.safe, t.last, (unsigned long long)c.queued,
+	    (unsigned long long)c.safe, last_of(&t), (unsigned long long)c.queued,
 	    (unsigned long long)c.lost);
 	if (c.lost == 0 || c.queued != WRITER_QUEUE_MAX)
 		return 4;
@@ -486,7 +505,7 @@ what_is_reported_gives_way(void **state)
 		(void)add_distinct(w, a, i);
 		(void)usleep(50);
 	}
-	assert_non_null(strstr(t.last, "full"));
+	assert_non_null(strstr(last_of(&t), "full"));
 	db = db_open_sqlite(file, 5000, &error);
 	assert_non_null(db);
 	assert_int_equal(db_script(db, "UPDATE report_periods SET state = 2", &why), 0);
@@ -531,7 +550,7 @@ a_journal_that_can_not_be_read_is_kept(void **state)
 	assert_int_equal(symlink(elsewhere, pending), 0); /* not followed */
 	w = open_writer(file, 100, &t);
 	assert_int_equal(add_numbered(w, a, 6), WRITER_LATE);
-	assert_non_null(strstr(t.last, pending));
+	assert_non_null(strstr(last_of(&t), pending));
 	assert_int_equal(rename(elsewhere, pending), 0);
 	for (unsigned i = 0; i < 1000 && c.recovered == 0; i++) {
 		(void)usleep(10000);
@@ -557,7 +576,7 @@ a_file_that_can_only_be_read_stops_nothing(void **state)
 	assert_int_equal(add_numbered(w, a, 0), WRITER_LATE);
 	assert_int_equal(add_numbered(w, a, 1), WRITER_LATE);
 	writer_close(&w);
-	assert_non_null(strstr(t.last, "2 rows are lost"));
+	assert_non_null(strstr(last_of(&t), "2 rows are lost"));
 	arena_free(&a);
 }
 
