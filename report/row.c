@@ -131,6 +131,12 @@ fill_policy(struct arena *a, const struct dmarc_verdict *v, struct report_policy
 		.rua = join_rua(a, r),
 		.errors = write_errors(a, r),
 	};
+	/* RFC 9989 4.10.1: as if it were p=none. A disposition of none would contradict what stands
+	 * in the record, and no reason is to be given where nothing was overridden. */
+	if (dmarc_record_usability(r, v->discovery) == DMARC_USABLE_AS_NONE) {
+		out->p = DMARC_P_NONE;
+		out->sp = out->np = DMARC_P_UNSET;
+	}
 }
 
 /* ---- policy_evaluated, RFC 9990 3.1.1.9 ---- */

@@ -25,7 +25,7 @@ static const char zone_text[] =
     "_dmarc.test.example TXT 300 \"v=DMARC1; p=reject; t=y; " RUA "\"\n"
     "_dmarc.quiet.example TXT 300 \"v=DMARC1; p=reject\"\n"
     "_dmarc.http.example TXT 300 \"v=DMARC1; p=reject; rua=https://x.example/\"\n"
-    "_dmarc.faulty.example TXT 300 \"v=DMARC1; p=none; sp=bad; np=\\\"\\007; "
+    "_dmarc.faulty.example TXT 300 \"v=DMARC1; p=reject; sp=bad; np=\\\"\\007; "
     "rua=mailto:a@b.example!10m,nonsense,mailto:c@d.example; aspf=s\"\n"
     "_dmarc.xn--bcher-kva.example TXT 300 \"v=DMARC1; p=quarantine; " RUA "\"\n"
     "slow.example TXT 300 !TIMEOUT\n"
@@ -335,7 +335,12 @@ tells_the_policy(void **state)
 	assert_slice(p[0].errors, "");
 	assert_false(p[0].strict_spf);
 	assert_true(p[1].strict_spf);
+	/* RFC 9989 4.10.1: with that sp it counts as p=none, and so nothing was rejected. */
+	assert_int_equal(p[1].p, DMARC_P_NONE);
 	assert_int_equal(p[1].sp, DMARC_P_UNSET);
+	assert_int_equal(p[1].np, DMARC_P_UNSET);
+	assert_int_equal(row.disposition, REPORT_D_NONE);
+	assert_int_equal(row.override_count, 0);
 	assert_slice(p[1].rua, "mailto:a@b.example mailto:c@d.example");
 	assert_slice(p[1].errors,
 	    "sp=\"bad\": is not none, quarantine or reject\n"
