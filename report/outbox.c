@@ -217,10 +217,11 @@ outbox_due(struct db *db, struct arena *a, int64_t now_s, size_t max,
 		db_int(OUTBOX_PENDING),
 		db_int(now_s),
 		db_int((int64_t)max),
+		db_int(now_s + OUTBOX_FAR_S),
 	};
 
 	return read_deliveries(db, a,
-	    DELIVERY_COLUMNS "WHERE state = $1 AND next_s <= $2"
+	    DELIVERY_COLUMNS "WHERE state = $1 AND (next_s <= $2 OR next_s > $4)"
 			     " ORDER BY attempts, next_s, report_id, address LIMIT $3",
 	    values, COUNT(values), list_r, count_r, error_r);
 }

@@ -29,8 +29,9 @@
 #include "report/aggregate.h"
 #include "report/db.h"
 
-#define OUTBOX_TOKEN_BYTES 32  /* hexadecimal digits of a token */
-#define OUTBOX_REPLY_BYTES 400 /* of a server's reply that is kept; cut */
+#define OUTBOX_TOKEN_BYTES 32			/* hexadecimal digits of a token */
+#define OUTBOX_REPLY_BYTES 400			/* of a server's reply that is kept; cut */
+#define OUTBOX_FAR_S	   ((int64_t)3 * 86400) /* nothing is put off for longer than a day */
 #define OUTBOX_LEASE_S	   900 /* a claim holds as long at least; more than a transfer may take */
 
 enum outbox_state { OUTBOX_PENDING, OUTBOX_SENT, OUTBOX_GIVEN_UP, OUTBOX_SUPPRESSED };
@@ -84,7 +85,8 @@ int outbox_add(struct db *db, const struct outbox_report *report,
 int outbox_skip(
     struct db *db, const struct outbox_report *report, struct slice why, const char **error_r);
 
-/* Pending deliveries whose time has come: those never tried first, then by time; at most max. */
+/* Pending deliveries whose time has come: those never tried first, then by time; at most max. One
+ * that is further off than OUTBOX_FAR_S was put off when the clock was wrong: its time has come. */
 int outbox_due(struct db *db, struct arena *a, int64_t now_s, size_t max,
     struct outbox_delivery **list_r, size_t *count_r, const char **error_r);
 

@@ -219,6 +219,26 @@ claims_once(void **state)
 	close_box(b);
 }
 
+/* Claimed while the clock was a year ahead. */
+static void
+survives_a_clock_put_back(void **state)
+{
+	struct outbox_delivery *list, d;
+	struct box box, *b = &box;
+
+	(void)state;
+	open_box(b);
+	put_down(b, "id1");
+	d = first_due(b, NOW);
+	assert_int_equal(outbox_claim(b->db, &d, &retry, NOW + 365 * (int64_t)DAY, &b->error), 1);
+	assert_int_equal(due(b, NOW, &list), 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(outbox_claim(b->db, &list[i], &retry, NOW, &b->error), 1);
+	assert_int_equal(due(b, NOW, &list), 0);
+	assert_int_equal(due(b, NOW + OUTBOX_LEASE_S, &list), 2);
+	close_box(b);
+}
+
 static void
 backs_off(void **state)
 {
@@ -540,6 +560,7 @@ main(void)
 		cmocka_unit_test(refuses_an_id_twice),
 		cmocka_unit_test(lists_what_was_skipped),
 		cmocka_unit_test(claims_once),
+		cmocka_unit_test(survives_a_clock_put_back),
 		cmocka_unit_test(backs_off),
 		cmocka_unit_test(sends_again),
 		cmocka_unit_test(counts_what_was_sent),
