@@ -94,7 +94,9 @@ def play(box, key):
 # ---- what is sent, and what arrives ----
 
 def check_before(conf, now):
-    listed = assay_report(conf, "list").text
+    # assayd answers when a row is safe; it gathers them for a moment before they are in the database.
+    listed = wait_until(lambda: (text := assay_report(conf, "list").text) and "17 messages" in text and text, 10,
+                        "the rows to be in the database")
     expect("list: the bank's period is open, with its messages", "17 messages in 6 rows: open" in listed, True)
     expect("list: no other domain's", [d for d in ("shop.example", "evil.example", REPORTER) if d in listed], [])
     preview = assay_report(conf, "preview", "bank.example")
