@@ -85,8 +85,8 @@ void db_close(struct db **db);
 /* After DB_F_GONE. What was prepared is prepared anew. */
 int db_reopen(struct db *db, const char **error_r);
 
-/* columns: valid during the call; the function may run other statements. Not 0 ends the statement
- * early, which is no error. */
+/* columns: valid during the call; the function may run other statements, but none that write. Not 0
+ * ends the statement early, which is no error. */
 typedef int db_row_fn(void *ctx, const struct db_value *columns, size_t column_count);
 
 /* Run one statement; row may be NULL. 0 or -1. Rows that PostgreSQL gives are in memory all at

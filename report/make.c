@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "report/encode.h"
+
 #define TRIES 3 /* of a transaction that lost a race */
 
 struct found { /* a period that is over */
@@ -141,10 +143,9 @@ count(struct make_counts *counts, const struct composition *c, bool failed)
 	}
 }
 
-static int
-work_on(void *ctx, const struct store_period *period)
+static void
+work_on(struct task *t, const struct store_period *period)
 {
-	struct task *t = ctx;
 	const struct maker *m = t->maker;
 	struct composition composed;
 	const struct step step = { m, period->id, &composed };
@@ -156,18 +157,45 @@ work_on(void *ctx, const struct store_period *period)
 	count(t->counts, &composed, rc != 0);
 	if (m->watch != NULL)
 		m->watch(m->ctx, period, &composed, rc != 0 ? error : NULL);
+}
+
+struct copy {
+	struct arena *arena;
+	struct store_period period;
+	bool found;
+};
+
+static int
+copy_period(void *ctx, const struct store_period *period)
+{
+	struct copy *c = ctx;
+	struct slice bytes = report_policy_encode(c->arena, &period->policy);
+	const char *why;
+
+	c->period = *period;
+	if (report_policy_decode(bytes, &c->period.policy, &why) != 0)
+		bug("make: a policy can't be read again: %s", why);
+	c->period.domain = c->period.policy.domain;
+	c->found = true;
 	return 1;
 }
 
+/* The period is read to its end first: SQLite lets nobody write who is still reading what has
+ * changed since, and assayd changes it all the time. */
 static int
 make_one(struct task *t, int64_t id, const char **error_r)
 {
 	const struct store_query query = { .not_done = true, .id = id };
 	const struct step step = { t->maker, id, NULL };
+	struct copy copy = { .arena = t->arena };
 
 	if (!t->rehearsal && transact(&step, close_period, t->maker->arena, error_r) != 0)
 		return -1;
-	return store_periods(t->maker->composer.store, &query, work_on, t, error_r);
+	if (store_periods(t->maker->composer.store, &query, copy_period, &copy, error_r) != 0)
+		return -1;
+	if (copy.found)
+		work_on(t, &copy.period);
+	return 0;
 }
 
 static int64_t

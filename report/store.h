@@ -85,7 +85,8 @@ struct store_query {	     /* zeroed: every period */
 };
 
 /* period: valid during the call. Not 0 ends the reading early, which is no error. The function may
- * use the store and its database. */
+ * read from the store and its database, and not write: SQLite refuses that to whoever still reads
+ * what another has changed meanwhile. */
 typedef int store_period_fn(void *ctx, const struct store_period *period);
 
 /* In order of id. Periods whose policy can't be read are left out. */

@@ -11,8 +11,10 @@ import gzip
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -412,6 +414,30 @@ def check_order(folder, dns_port):
         expect("sent while others wait to be made", ("sent" in kinds[:kinds.index("made", 60)], len(sink.messages)), (True, 90))
 
 
+def check_busy_store(folder, dns_port):
+    """Mail comes in while reports are made: assayd commits all the time."""
+    with Sink() as sink:
+        case = Case(folder, dns_port, sink.url).fill(20, 1, 1)
+        over = threading.Event()
+
+        def write():
+            db = sqlite3.connect(case.file, timeout=10)
+            while not over.is_set():
+                with db:
+                    db.execute("UPDATE report_facts SET number = number + 1 WHERE name = 'batch'")
+                time.sleep(0.0005)
+            db.close()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            run = case.send()
+        finally:
+            over.set()
+            writer.join()
+        expect("while assayd writes", (run.returncode, run.text.count("report made"), len(sink.messages)), (0, 20, 20))
+
+
 def check_misuse(folder, dns_port):
     case = Case(folder, dns_port, f"smtp://127.0.0.1:{free_ports(1)[0]}")
     with open(case.conf, encoding="ascii") as f:
@@ -447,7 +473,7 @@ def main():
     try:
         nsd.start()
         checks = [check_server, check_destinations, check_refusals, check_limits, check_no_harm, check_bounces,
-                  check_dry_run, check_terminal, check_order, check_misuse]
+                  check_dry_run, check_terminal, check_order, check_busy_store, check_misuse]
         if binaries() is None:
             print("a fleet: skipped, PostgreSQL is not installed")
         else:
