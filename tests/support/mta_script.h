@@ -24,6 +24,10 @@ void mta_say_text(struct mta_script *s, char command, const char *text); /* with
 /* A string literal as it is, without the NUL that C adds. */
 #define MTA_SAY(s, command, literal) mta_say(s, command, literal, sizeof(literal) - 1)
 
+/* All steps that the protocol's version 2 and version 6 know. */
+#define MTA_STEPS_V2 0x7fu
+#define MTA_STEPS_V6 0x1fffffu
+
 void mta_offer(struct mta_script *s, uint32_t version, uint32_t actions, uint32_t steps);
 void mta_connect(struct mta_script *s, const char *ip); /* with a HELO */
 void mta_field(struct mta_script *s, const char *name, const char *value);

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "milter/log_message.h"
 #include "milter/service.h"
 #include "milter/session.h"
 #include "policy/base/limits.h"
+#include "tests/support/mta_recorder.h"
 #include "tests/support/support.h"
 
 static const char zone[] = "reject.example TXT 300 \"v=spf1 ip4:192.0.2.1 -all\"\n"
@@ -19,92 +19,13 @@ static const char zone[] = "reject.example TXT 300 \"v=spf1 ip4:192.0.2.1 -all\"
 			   "none.example TXT 300 \"v=spf1 ip4:192.0.2.1 -all\"\n"
 			   "evil.example TXT 300 \"v=spf1 ip4:198.51.100.5 -all\"\n";
 
-/* ---- the recorder ---- */
-
-struct recorder {
-	char calls[16384]; /* one call a line */
-	const char *queue_id, *auth_type, *auth_authen;
-	const char *refuse; /* calls beginning so fail */
-};
-
-static int record(struct recorder *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int
-record(struct recorder *r, const char *fmt, ...)
-{
-	size_t len = strlen(r->calls);
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(r->calls + len, sizeof(r->calls) - len, fmt, ap);
-	va_end(ap);
-	return r->refuse != NULL && strncmp(r->calls + len, r->refuse, strlen(r->refuse)) == 0 ? -1
-											       : 0;
-}
-
-static int
-rec_reply(void *ctx, const char *code, const char *enhanced, const char *text)
-{
-	return record(ctx, "reply %s %s %s\n", code, enhanced, text);
-}
-
-static int
-rec_insert(void *ctx, int index, const char *name, const char *value)
-{
-	assert_null(strchr(value, '\r'));
-	assert_false(value[0] == ' ');
-	return record(ctx, "insert %d %s: %.40s\n", index, name, value);
-}
-
-static int
-rec_change(void *ctx, const char *name, int index, const char *value)
-{
-	return record(ctx, "change %s %d %s\n", name, index, value == NULL ? "delete" : value);
-}
-
-static int
-rec_quarantine(void *ctx, const char *reason)
-{
-	return record(ctx, "quarantine %s\n", reason[0] != '\0' ? "because" : "?");
-}
-
-static int
-rec_progress(void *ctx)
-{
-	(void)ctx;
-	return 0;
-}
-
-static const char *
-rec_macro(void *ctx, const char *name)
-{
-	const struct recorder *r = ctx;
-
-	if (strcmp(name, "i") == 0)
-		return r->queue_id;
-	if (strcmp(name, "{auth_type}") == 0)
-		return r->auth_type;
-	if (strcmp(name, "{auth_authen}") == 0)
-		return r->auth_authen;
-	return NULL;
-}
-
-static const struct mta_calls recorder_calls = {
-	.reply = rec_reply,
-	.insert_header = rec_insert,
-	.change_header = rec_change,
-	.quarantine = rec_quarantine,
-	.progress = rec_progress,
-	.macro = rec_macro,
-};
-
 /* ---- a session in a small world ---- */
 
 struct rig {
 	struct traffic traffic;
 	struct service *service;
 	struct session *session;
-	struct recorder recorder;
+	struct mta_recorder recorder;
 	struct mta mta;
 };
 
@@ -159,7 +80,7 @@ rig_open_sealing(struct rig *g, enum conf_quarantine quarantine, bool leading_sp
 		fail_msg("service: %s", error);
 	g->session = session_new(g->service, leading_space, NULL);
 	g->recorder.queue_id = "4QUEUE";
-	g->mta = (struct mta){ &recorder_calls, &g->recorder };
+	g->mta = (struct mta){ &mta_recorder_calls, &g->recorder };
 }
 
 static void
@@ -699,109 +620,6 @@ test_traffic_drains(void **state)
 	rig_close(&g);
 }
 
-/* ---- the log line ---- */
-
-static void
-test_log_value(void **state)
-{
-	static const struct {
-		const char *name;
-		struct slice in;
-		const char *want;
-	} rows[] = {
-		{ "bare", { "a-b.c@d_e", 9 }, "a-b.c@d_e" },
-		{ "path", { "<a@b.example>", 13 }, "<a@b.example>" },
-		{ "empty", { "", 0 }, "\"\"" },
-		{ "blank", { "a b", 3 }, "\"a b\"" },
-		{ "equals", { "a=b", 3 }, "\"a=b\"" },
-		{ "quote", { "a\"b", 3 }, "\"a\\x22b\"" },
-		{ "backslash", { "a\\b", 3 }, "\"a\\x5Cb\"" },
-		{ "a second line", { "a\nqid=1", 7 }, "\"a\\x0Aqid=1\"" },
-		{ "NUL and CR", { "a\0\rb", 4 }, "\"a\\x00\\x0Db\"" },
-		{ "UTF-8", { "\xC3\xA9", 2 }, "\"\\xC3\\xA9\"" },
-		{ "escape sequence", { "\033[2J", 4 }, "\"\\x1B[2J\"" },
-		{ "DEL", { "\177", 1 }, "\"\\x7F\"" },
-	};
-	struct arena *a = arena_new(65536);
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct strbuf b;
-
-		strbuf_init(&b, a, 4096);
-		log_value(&b, rows[i].in);
-		if (!slice_equal(strbuf_slice(&b), slice_str(rows[i].want)))
-			fail_msg("%s: got %.*s, want %s", rows[i].name, SLICE_ARG(strbuf_slice(&b)),
-			    rows[i].want);
-	}
-	arena_free(&a);
-}
-
-static void
-test_log_line_is_one_and_bounded(void **state)
-{
-	static char nasty[20000];
-	static struct dkim_signature_verdict signatures[50];
-	static struct verdict v;
-	const struct disposition d = {
-		.action = ACTION_REJECT, .cause = CAUSE_DMARC, .explanation = "because of that"
-	};
-	struct arena *a = arena_new(1024 * 1024);
-	struct log_message m = { .verdict = &v, .disposition = &d, .recipients = 2, .took_ms = 7 };
-	const char *text;
-
-	(void)state;
-	memset(nasty, '\n', sizeof(nasty));
-	m.queue_id = m.host = m.helo = m.from = m.to = slice_of(nasty, sizeof(nasty));
-	for (size_t i = 0; i < 50; i++) {
-		signatures[i].result = DKIM_FAIL;
-		signatures[i].reason = DKIM_R_SIGNATURE;
-		signatures[i].domain = signatures[i].selector = slice_of(nasty, 200);
-	}
-	v.dkim.signatures = signatures;
-	v.dkim.count = 50;
-	text = log_message_text(a, &m);
-	assert_true(strlen(text) < LIMIT_LOG_LINE_BYTES);
-	assert_null(strchr(text, '\n'));
-	assert_non_null(strstr(text, " action=reject cause=dmarc "));
-	arena_free(&a);
-}
-
-static void
-test_log_line_keys(void **state)
-{
-	static const struct verdict v = { 0 };
-	struct disposition d = { .action = ACTION_QUARANTINE,
-		.cause = CAUSE_DMARC,
-		.explanation = "text here",
-		.override_count = 1,
-		.overrides = { { OVERRIDE_MAILING_LIST, "list.example" } } };
-	struct arena *a = arena_new(65536);
-	struct log_message m = { .queue_id = SLICE("4Q"),
-		.client = { IP_V4, { 192, 0, 2, 1 } },
-		.helo = SLICE("h.example"),
-		.from = SLICE("<>"),
-		.to = SLICE("<t@here.example>"),
-		.recipients = 1,
-		.verdict = &v,
-		.disposition = &d,
-		.removed = 2,
-		.took_ms = 12 };
-
-	(void)state;
-	assert_string_equal(log_message_text(a, &m),
-	    "qid=4Q action=quarantine cause=dmarc client=192.0.2.1 helo=h.example from=<> "
-	    "to=<t@here.example> nrcpt=1 author=\"\" spf=none spf_domain=\"\" spf_reason=\"\" "
-	    "dkim=none dmarc=none override=mailing_list override_why=list.example "
-	    "why=\"text here\" removed=2 lookups=0 dns_ms=0 ms=12");
-	m.refused_edit = true;
-	assert_non_null(strstr(log_message_text(a, &m), "qid=4Q action=tempfail cause=mta "));
-	m.verdict = NULL;
-	m.skipped = "authenticated";
-	assert_non_null(strstr(log_message_text(a, &m), " skipped=authenticated "));
-	arena_free(&a);
-}
-
 int
 main(void)
 {
@@ -825,9 +643,6 @@ main(void)
 		cmocka_unit_test(test_too_many_forged_fields),
 		cmocka_unit_test(test_memory_is_bounded),
 		cmocka_unit_test(test_traffic_drains),
-		cmocka_unit_test(test_log_value),
-		cmocka_unit_test(test_log_line_is_one_and_bounded),
-		cmocka_unit_test(test_log_line_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
