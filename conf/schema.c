@@ -259,7 +259,7 @@ const struct conf_setting conf_settings[] = {
 		  "has no @ (own); any domain that there is a key for (any); or nothing (none)." },
 	{ .name = "require_published", .kind = CONF_BOOL, .value = "no", AT(require_published),
 	  .text = "Use a key only while its record in the DNS is the one that belongs to it. A record that differs is logged in "
-		  "any case." },
+		  "any case, but only with this setting does mail wait for it." },
 	{ .name = "on_sign_failure", .kind = CONF_WORD, .value = "tempfail", .words = error_actions, AT(on_sign_failure),
 	  .text = "Message that should be signed and can't be: refuse it for now, or let it go out unsigned." },
 	{ .name = "sign_header", .kind = CONF_WORD, .value = "relaxed", .words = canons, AT(sign.header_canon),

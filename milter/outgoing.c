@@ -137,21 +137,34 @@ log_published(const struct outgoing *o, const struct sig_signing_key *k, enum si
 	    arena_str(o->arena, k->selector), arena_str(o->arena, k->domain), detail);
 }
 
+static struct slice
+record_name(const struct outgoing *o, const struct sig_signing_key *k)
+{
+	return sig_key_name(o->arena, k->selector, k->domain);
+}
+
+/* Waits for the record, if it is not there yet. */
+static enum sig_published
+ask_published(struct outgoing *o, const struct sig_signing_key *k)
+{
+	const char *detail;
+	enum sig_published state = sig_key_published(
+	    o->arena, o->lookups, record_name(o, k), o->parts.keys->infos[k->number].key, &detail);
+
+	log_published(o, k, state, detail);
+	return state;
+}
+
 /*
- * May this key be used? Where the DNS does not answer nothing is known against it: no mail waits
+ * May this key be used? Where the DNS does not answer nothing is known against it: no mail is lost
  * for a record that was right yesterday.
  */
 static bool
 is_usable(struct outgoing *o, const struct sig_signing_key *k)
 {
-	const char *detail;
-	enum sig_published state = sig_key_published(o->arena, o->lookups,
-	    sig_key_name(o->arena, k->selector, k->domain), o->parts.keys->infos[k->number].key,
-	    &detail);
+	enum sig_published state = ask_published(o, k);
 
-	log_published(o, k, state, detail);
-	return !o->parts.conf->require_published || state == SIG_PUBLISHED ||
-	    state == SIG_PUBLISHED_UNKNOWN;
+	return state == SIG_PUBLISHED || state == SIG_PUBLISHED_UNKNOWN;
 }
 
 static void
@@ -165,6 +178,16 @@ leave_out_unpublished(struct outgoing *o)
 	o->key_count = count;
 	if (count == 0)
 		o->why_not = "no key of this domain is published";
+}
+
+/* Where nothing hangs on the records no mail waits for them: what comes too late for this message
+ * is in the resolver's cache for the next one. */
+static void
+look_at_records(struct outgoing *o)
+{
+	for (size_t i = 0; i < o->key_count; i++)
+		if (lookups_peek(o->lookups, record_name(o, &o->keys[i]), DNS_TXT) != NULL)
+			(void)ask_published(o, &o->keys[i]);
 }
 
 /* ---- the message ---- */
@@ -190,8 +213,7 @@ outgoing_end_of_headers(struct outgoing *o, int64_t now_s)
 		return;
 	o->lookups = lookups_new(o->arena, o->parts.resolver, &o->parts.conf->evaluator.lookups);
 	for (size_t i = 0; i < o->key_count; i++)
-		lookups_prefetch(o->lookups,
-		    sig_key_name(o->arena, o->keys[i].selector, o->keys[i].domain), DNS_TXT);
+		lookups_prefetch(o->lookups, record_name(o, &o->keys[i]), DNS_TXT);
 	job.keys = o->keys;
 	job.key_count = o->key_count;
 	o->signer = dkim_signer_new(o->arena, &job, &o->header);
@@ -273,10 +295,14 @@ int
 outgoing_sign(struct outgoing *o, struct slice queue_id)
 {
 	line_watch_end(&o->body_lines);
-	if (o->why_not == NULL)
+	if (o->why_not == NULL && o->parts.conf->require_published)
 		leave_out_unpublished(o);
-	if (o->why_not == NULL)
+	if (o->why_not == NULL) {
 		make_signatures(o);
+		/* Behind the signing, which gives the DNS a little more time. */
+		if (!o->parts.conf->require_published)
+			look_at_records(o);
+	}
 	log_outcome(o, queue_id);
 	if (o->values != NULL) {
 		log_long_lines(o, queue_id, "header", &o->header_lines);

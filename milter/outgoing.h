@@ -57,7 +57,7 @@ void outgoing_header(struct outgoing *o, struct slice name, struct slice value);
 void outgoing_end_of_headers(struct outgoing *o, int64_t now_s);
 /* False: it will not be signed, the rest of the body makes no difference. */
 bool outgoing_body(struct outgoing *o, struct slice chunk);
-/* Will outgoing_sign() have to wait, for DNS and for who has the keys? */
+/* Will outgoing_sign() have to wait, for who has the keys and, with require_published, for DNS? */
 bool outgoing_will_wait(const struct outgoing *o);
 /* Make the signatures, if any. 0, or -1: it must not go out as it is. Once. */
 int outgoing_sign(struct outgoing *o, struct slice queue_id) __attribute__((warn_unused_result));

@@ -7,6 +7,7 @@
 #include "milter/line_watch.h"
 #include "milter/outgoing.h"
 #include "policy/crypto/private_key.h"
+#include "policy/dns/internal.h"
 #include "policy/syntax/base64.h"
 #include "tests/support/dkim_lab.h"
 
@@ -339,6 +340,79 @@ notices_other_records(void **state)
 	lab_close(&l);
 }
 
+/* A DNS that says nothing until it is told to. */
+struct slow_dns {
+	struct dns_backend backend;
+	struct dns_request *open[4];
+	size_t count;
+};
+
+static void
+slow_start(struct dns_backend *backend, struct dns_request *request)
+{
+	struct slow_dns *s = (struct slow_dns *)backend;
+
+	assert_true(s->count < COUNT(s->open));
+	s->open[s->count++] = request;
+}
+
+static void
+slow_close(struct dns_backend *backend)
+{
+	(void)backend;
+}
+
+static void
+slow_answer(struct slow_dns *s)
+{
+	static const struct dns_answer nothing = { .status = DNS_NXDOMAIN, .ttl_s = 300 };
+
+	while (s->count > 0) {
+		struct dns_request *request = s->open[--s->count];
+
+		request->done(request, dns_answer_make(&nothing, request->type));
+	}
+}
+
+/* Only where something hangs on the records; a late one is told of with the next message. */
+static void
+waits_only_for_records_it_needs(void **state)
+{
+	static const char raw[] = "From: x@a.example\r\n" BODY;
+	static const struct dns_backend_calls slow_calls = { slow_start, slow_close };
+	struct slow_dns slow = { .backend = { &slow_calls } };
+	struct lab l;
+	uint64_t began_ms;
+
+	(void)state;
+	lab_open(&l, "");
+	l.parts.resolver = resolver_new(&slow.backend, NULL);
+	l.conf->evaluator.lookups.timeout_ms = 30000;
+	began_ms = dns_monotonic_ms();
+	assert_int_equal(run(&l, &inside, NULL, raw), 0);
+	assert_true(dns_monotonic_ms() - began_ms < 15000);
+	assert_int_equal(slow.count, 2); /* both were asked for */
+	assert_int_equal(l.insertions, 2);
+	assert_int_equal(l.infos[0].published, 0);
+
+	l.conf->require_published = true;
+	l.conf->evaluator.lookups.timeout_ms = 50;
+	began_ms = dns_monotonic_ms();
+	assert_int_equal(run(&l, &inside, NULL, raw), 0);
+	assert_true(dns_monotonic_ms() - began_ms >= 50);
+	assert_int_equal(l.insertions, 4);
+	assert_int_equal(l.infos[0].published, (int)SIG_PUBLISHED_UNKNOWN + 1);
+
+	slow_answer(&slow);
+	l.conf->require_published = false;
+	assert_int_equal(run(&l, &inside, NULL, raw), 0);
+	assert_int_equal(l.insertions, 6);
+	assert_int_equal(l.infos[0].published, (int)SIG_PUBLISHED_NONE + 1);
+	assert_int_equal(l.infos[1].published, (int)SIG_PUBLISHED_NONE + 1);
+	resolver_free(&l.parts.resolver);
+	lab_close(&l);
+}
+
 static int
 failing_sign(void *ctx, uint32_t key, const uint8_t digest[SHA256_BYTES], struct signature *out,
     const char **error_r)
@@ -450,6 +524,7 @@ main(void)
 		cmocka_unit_test(signs_what_it_should),
 		cmocka_unit_test(compares_records),
 		cmocka_unit_test(notices_other_records),
+		cmocka_unit_test(waits_only_for_records_it_needs),
 		cmocka_unit_test(fails_as_configured),
 		cmocka_unit_test(nothing_without_keys),
 		cmocka_unit_test(takes_no_simple_form_without_blanks),
