@@ -132,7 +132,7 @@ static void
 front_target(
     FILE *f, enum subject_id id, const char *what, double got, double want, const char *unit)
 {
-	char text[256];
+	char text[512];
 
 	(void)snprintf(text, sizeof(text), "%s: %s", subject_name(id), what);
 	target(f, text, got, want, unit);
