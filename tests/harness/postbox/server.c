@@ -90,6 +90,7 @@ live_remove(struct live *l)
 	arena_free(&l->c.scratch);
 	arena_free(&l->c.arena);
 	free(l);
+	tls_thread_end(); /* behind the next line the process may exit */
 	t->live_count--;
 	(void)pthread_cond_signal(&t->gone);
 	(void)pthread_mutex_unlock(&t->lock);

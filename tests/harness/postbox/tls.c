@@ -210,6 +210,12 @@ tls_session_free(struct tls_session **session)
 	*session = NULL;
 }
 
+void
+tls_thread_end(void)
+{
+	OPENSSL_thread_stop();
+}
+
 /* What result of an SSL call means. The error queue is the thread's: it was empty before. */
 static enum tls_want
 want(struct tls_session *session, int result)

@@ -47,6 +47,10 @@ struct tls_session *tls_session_new(const struct tls_context *tls, int fd, const
 /* Sends the closing alert if it can be sent at once. *session becomes NULL; NULL is accepted. */
 void tls_session_free(struct tls_session **session);
 
+/* This thread uses no TLS again: what OpenSSL keeps for it goes now. OpenSSL would do so when the
+ * thread ends, which may be in the middle of its own end, at exit(). */
+void tls_thread_end(void);
+
 /* What a call wants before it is made again. */
 enum tls_want { TLS_DONE, TLS_WANT_READ, TLS_WANT_WRITE, TLS_CLOSED, TLS_FAILED };
 
