@@ -29,6 +29,13 @@ log_open(enum conf_log_target target, const char *facility)
 }
 
 void
+log_text(enum log_level level, const char *text)
+{
+	(void)level;
+	(void)text;
+}
+
+void
 log_lines(enum log_level level, const char *prefix, const char *text)
 {
 	(void)level;
