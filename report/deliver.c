@@ -8,8 +8,9 @@
 
 #include "policy/base/bug.h"
 
-#define REPLY_BYTES 400
-#define VERB_BYTES  8 /* "STARTTLS" is the longest that is looked at */
+#define REPLY_BYTES  400
+#define REPLY_WAIT_S 120 /* as libcurl has it */
+#define VERB_BYTES   8	 /* "STARTTLS" is the longest that is looked at */
 
 struct transfer {
 	struct deliver_job job;
@@ -131,6 +132,14 @@ set_tls(CURL *curl, const struct deliver_options *o)
 		(void)curl_easy_setopt(curl, CURLOPT_CAINFO, o->ca_file);
 }
 
+static long
+reply_wait_s(const struct deliver_options *o)
+{
+	long half_s = (long)(o->transfer_ms / 2000) + 1;
+
+	return half_s < REPLY_WAIT_S ? half_s : REPLY_WAIT_S;
+}
+
 static bool
 open_transfer(struct deliver *d, struct transfer *t)
 {
@@ -156,6 +165,8 @@ open_transfer(struct deliver *d, struct transfer *t)
 	(void)curl_easy_setopt(curl, CURLOPT_PRIVATE, t);
 	(void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_ms);
 	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)o->transfer_ms);
+	/* That does not bound the wait for the answer to QUIT, for which libcurl blocks. */
+	(void)curl_easy_setopt(curl, CURLOPT_SERVER_RESPONSE_TIMEOUT, reply_wait_s(o));
 	if (o->user != NULL) {
 		(void)curl_easy_setopt(curl, CURLOPT_USERNAME, o->user);
 		(void)curl_easy_setopt(
