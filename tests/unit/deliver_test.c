@@ -60,11 +60,17 @@ static void
 take_data(struct session *s)
 {
 	char line[LINE_BYTES], text[KEPT_BYTES] = "";
+	size_t used = 0;
 
 	say(s, "354 go");
-	while (fgets(line, sizeof(line), s->in) != NULL && strcmp(line, ".\r\n") != 0)
-		if (strlen(text) + strlen(line) < sizeof(text))
-			(void)strcat(text, line);
+	while (fgets(line, sizeof(line), s->in) != NULL && strcmp(line, ".\r\n") != 0) {
+		size_t len = strlen(line);
+
+		if (used + len < sizeof(text)) {
+			memcpy(text + used, line, len + 1);
+			used += len;
+		}
+	}
 	pthread_mutex_lock(&smtpd.lock);
 	(void)snprintf(smtpd.data, sizeof(smtpd.data), "%s", text);
 	pthread_mutex_unlock(&smtpd.lock);
