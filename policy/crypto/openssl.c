@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/x509.h>
+#include <openssl/rsa.h>
 
 #include "policy/base/bug.h"
 #include "policy/base/limits.h"
@@ -14,12 +13,6 @@
 
 #define ED25519_KEY_BYTES	32
 #define ED25519_SIGNATURE_BYTES 64
-
-/*
- * The largest modulus, its exponent and the ASN.1 around both. What is longer is not even handed
- * to the decoder: what it would cost there is the sender's to choose.
- */
-#define RSA_KEY_BYTES_MAX (LIMIT_DKIM_RSA_BITS_MAX / 8 + 128)
 
 struct digest {
 	EVP_MD_CTX *ctx;
@@ -119,46 +112,6 @@ digest_final(struct digest *d, uint8_t out[SHA256_BYTES])
 	d->ended = true;
 }
 
-bool
-rsa_exponent_is_sane(const EVP_PKEY *pkey)
-{
-	BIGNUM *e = NULL;
-	bool sane;
-
-	if (EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &e) != 1)
-		return false;
-	sane = !BN_is_negative(e) && BN_is_odd(e) && !BN_is_one(e) && BN_num_bits(e) <= 64;
-	BN_free(e);
-	return sane;
-}
-
-/*
- * RFC 6376 3.6.1 says RSAPublicKey, its examples (and erratum 3017) SubjectPublicKeyInfo; both are
- * in the DNS. The whole of the bytes must be the key.
- */
-static EVP_PKEY *
-rsa_decode(struct slice encoded)
-{
-	const unsigned char *start = (const unsigned char *)encoded.p, *p = start;
-	EVP_PKEY *pkey;
-
-	if (encoded.len == 0 || encoded.len > RSA_KEY_BYTES_MAX)
-		return NULL;
-	pkey = d2i_PUBKEY(NULL, &p, (long)encoded.len);
-	if (pkey == NULL) {
-		p = start;
-		pkey = d2i_PublicKey(EVP_PKEY_RSA, NULL, &p, (long)encoded.len);
-	}
-	if (pkey == NULL)
-		return NULL;
-	if (p == start + encoded.len && EVP_PKEY_get_base_id(pkey) == EVP_PKEY_RSA &&
-	    EVP_PKEY_get_bits(pkey) > 0 && EVP_PKEY_get_bits(pkey) <= LIMIT_DKIM_RSA_BITS_MAX &&
-	    rsa_exponent_is_sane(pkey))
-		return pkey;
-	EVP_PKEY_free(pkey);
-	return NULL;
-}
-
 struct public_key *
 public_key_new(enum key_type type, struct slice encoded)
 {
@@ -167,7 +120,7 @@ public_key_new(enum key_type type, struct slice encoded)
 
 	switch (type) {
 	case KEY_RSA:
-		pkey = rsa_decode(encoded);
+		pkey = rsa_public_decode(encoded);
 		break;
 	case KEY_ED25519: /* RFC 8463 4.2: the 32 bytes themselves, no ASN.1 around them */
 		if (encoded.len == ED25519_KEY_BYTES)

@@ -2,9 +2,14 @@
 /*
  * Key records, down to the ASN.1 of RSA keys: the input is tried as a record, and its bytes behind
  * the first as a key of either type. Asserts that there is a key exactly when nothing is against
- * it, that a fault has a text, and that sizes are within bounds.
+ * it, that a fault has a text, that sizes are within bounds, and that an RSA key which was taken is
+ * one to OpenSSL's decoders as well.
  */
 #include <stdint.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 
 #include "policy/base/bug.h"
 #include "policy/base/limits.h"
@@ -16,6 +21,23 @@ check_key(const struct public_key *k)
 	if (public_key_bits(k) == 0 || public_key_bits(k) > LIMIT_DKIM_RSA_BITS_MAX ||
 	    (public_key_type(k) == KEY_ED25519 && public_key_bits(k) != 256))
 		bug("%u bits", public_key_bits(k));
+}
+
+static void
+check_by_openssl(const struct public_key *k, struct slice encoded)
+{
+	const unsigned char *start = (const unsigned char *)encoded.p, *p = start;
+	EVP_PKEY *pkey = d2i_PUBKEY(NULL, &p, (long)encoded.len);
+
+	if (pkey == NULL) {
+		p = start;
+		pkey = d2i_PublicKey(EVP_PKEY_RSA, NULL, &p, (long)encoded.len);
+	}
+	if (pkey == NULL || p != start + encoded.len ||
+	    EVP_PKEY_get_bits(pkey) != (int)public_key_bits(k))
+		bug("OpenSSL does not take it for a key of %u bits", public_key_bits(k));
+	EVP_PKEY_free(pkey);
+	ERR_clear_error();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -39,6 +61,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		raw = public_key_new(data[0] % 2 == 0 ? KEY_RSA : KEY_ED25519, slice_from(text, 1));
 		if (raw != NULL)
 			check_key(raw);
+		if (raw != NULL && public_key_type(raw) == KEY_RSA)
+			check_by_openssl(raw, slice_from(text, 1));
 		public_key_free(&raw);
 	}
 	arena_free(&a);
