@@ -333,23 +333,26 @@ read_conn(struct load *l, struct conn *c)
 
 /* ---- the run ---- */
 
-/* Milliseconds that nothing need happen. */
-static int
-wait_ms(const struct load *l)
+/*
+ * How long nothing need happen; to the microsecond. In milliseconds, as epoll_wait(2) has them, it
+ * would be none at all between two messages, and the load would keep a processor busy by itself.
+ */
+static struct timespec
+idle_time(const struct load *l)
 {
-	uint64_t now = now_us(), due;
+	uint64_t now = now_us(), due = l->idle_count == 0 ? now + 1000000 : due_us(l);
+	uint64_t us = due > now ? due - now : 0;
 
-	if (l->idle_count == 0)
-		return 1000;
-	due = due_us(l);
-	return due > now ? (int)((due - now) / 1000) : 0;
+	return (struct timespec){ .tv_sec = (time_t)(us / 1000000),
+		.tv_nsec = (long)(us % 1000000 * 1000) };
 }
 
 static void
 turn(struct load *l)
 {
 	struct epoll_event events[EVENTS];
-	int n = epoll_wait(l->epoll, events, EVENTS, wait_ms(l));
+	const struct timespec most = idle_time(l);
+	int n = epoll_pwait2(l->epoll, events, EVENTS, &most, NULL);
 
 	for (int i = 0; i < n; i++) {
 		struct conn *c = events[i].data.ptr;

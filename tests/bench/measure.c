@@ -135,11 +135,17 @@ end_trial(struct trial *t, size_t rounds, struct numbers *out)
 	subject_stop(&t->subject);
 }
 
+static size_t
+rounds_of(const struct table_plan *plan)
+{
+	return plan->pace.rounds < ROUNDS_MAX ? plan->pace.rounds : ROUNDS_MAX;
+}
+
 static void
 measure_column(const struct table_plan *plan, size_t column, struct table *out)
 {
 	struct trial trials[SUBJECTS] = { 0 };
-	size_t rounds = plan->pace.rounds < ROUNDS_MAX ? plan->pace.rounds : ROUNDS_MAX;
+	size_t rounds = rounds_of(plan);
 
 	for (enum subject_id id = 0; id < SUBJECTS; id++)
 		if (plan->wanted[id])
@@ -170,24 +176,18 @@ measure_table(const struct table_plan *plan, struct table *out)
 /* ---- the rest ---- */
 
 void
-measure_paced(const struct table_plan *plan, enum subject_id id, double rate, struct paced *out)
+measure_paced(const struct table_plan *plan, enum subject_id id, double rate, struct table *out)
 {
 	struct name_server *dns = name_server_start(plan->lab->dns_port, plan->corpus->zone, 0);
+	size_t rounds = rounds_of(plan);
 	struct trial t;
-	struct numbers n;
 
-	memset(out, 0, sizeof(*out));
-	start_trial(&t, plan, id, 64);
-	if (t.up) {
-		t.plan.rate = (uint32_t)rate;
-		t.plan.messages = (size_t)(rate * 2 * plan->pace.round_s) + 1;
-		n = run_once(&t.subject, &t.plan, &t.wrong, &t.broken);
-		*out = (struct paced){ .there = true,
-			.rate = n.rate,
-			.end_p50_ms = n.end_p50_ms,
-			.end_p99_ms = n.end_p99_ms };
-		subject_stop(&t.subject);
-	}
+	start_trial(&t, plan, id, connection_counts[PACED_COLUMN]);
+	t.plan.rate = (uint32_t)rate;
+	t.plan.messages = (size_t)(rate * plan->pace.round_s) + 1;
+	for (size_t round = 0; round < rounds && t.up; round++)
+		t.rounds[round] = run_once(&t.subject, &t.plan, &t.wrong, &t.broken);
+	end_trial(&t, rounds, &out->cells[id][PACED_COLUMN]);
 	name_server_stop(&dns);
 }
 

@@ -43,13 +43,10 @@ struct table_plan {
 
 void measure_table(const struct table_plan *plan, struct table *out);
 
-/* End of message where the load is half of what the subject can do. */
-struct paced {
-	bool there;
-	double rate, end_p50_ms, end_p99_ms;
-};
+/* One subject with a load of so many messages a second, into the column of 64 connections. */
+#define PACED_COLUMN 2
 void measure_paced(
-    const struct table_plan *plan, enum subject_id id, double rate, struct paced *out);
+    const struct table_plan *plan, enum subject_id id, double rate, struct table *out);
 
 struct memory {
 	bool there;

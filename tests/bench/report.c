@@ -69,9 +69,21 @@ print_pair(FILE *f, const struct table *t, size_t column)
 		    (double)(a->peak_kb + b->peak_kb) / 1024);
 }
 
+static bool
+is_empty(const struct table *t)
+{
+	for (enum subject_id id = 0; id < SUBJECTS; id++)
+		for (size_t column = 0; column < CONNECTION_COUNTS; column++)
+			if (t->cells[id][column].there)
+				return false;
+	return true;
+}
+
 static void
 print_table(FILE *f, const char *title, const struct table *t)
 {
+	if (is_empty(t))
+		return;
 	(void)fprintf(f,
 	    "### %s\n\n| filter | connections | messages/s | CPU ms a message | message p50 / p99 "
 	    "ms "
@@ -163,7 +175,7 @@ static void
 print_latency(FILE *f, const struct results *r, enum subject_id id)
 {
 	const struct numbers *n = &r->small.cells[id][2];
-	const struct paced *p = &r->paced[id];
+	const struct numbers *p = &r->paced.cells[id][PACED_COLUMN];
 	char what[256];
 
 	if (n->there)
@@ -211,6 +223,7 @@ report_print(FILE *f, const struct results *r)
 	}
 	(void)fprintf(f, "\n");
 	print_table(f, "Small corpus: bodies of 2 KB", &r->small);
+	print_table(f, "Small corpus, at half the rate that each filter has above", &r->paced);
 	print_table(f, "Mixed corpus: bodies of 2 KB (70%), 20 KB (20%), 200 KB (9%), 5 MB (1%)",
 	    &r->mixed);
 	for (enum subject_id id = 0; id < SUBJECTS; id++)

@@ -20,7 +20,7 @@ struct results {
 	bool wanted[SUBJECTS];
 	struct pace pace;
 	struct table small, mixed;
-	struct paced paced[SUBJECTS];
+	struct table paced; /* small, each subject at half of the rate it has there */
 	struct memory memory[SUBJECTS];
 	struct cold cold[SUBJECTS];
 	double took_s, busy; /* busy: load average of the machine before the run */
