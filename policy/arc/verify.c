@@ -15,7 +15,8 @@ struct arc_verifier {
 	bool any_field;	   /* there is a chain, or what is left of one */
 	struct sig_bodies *bodies;
 	struct sig_fields *fields;
-	struct digest *digest; /* of one header after the other */
+	struct digest *digest;	  /* of one header after the other */
+	struct sig_header hasher; /* around it; keeps its room: a chain has a hundred signatures */
 };
 
 ENUMTAB_WORDS(arc_result_word, enum arc_result, ARC_RESULTS)
@@ -104,7 +105,6 @@ static const char *
 check_form(struct arc_verifier *v, const struct arc_signature *s, enum sig_canon canon, size_t body)
 {
 	const struct sig_tags *tags = &s->tags;
-	struct sig_header header;
 	uint8_t digest[SHA256_BYTES];
 	const size_t *selected;
 
@@ -114,8 +114,8 @@ check_form(struct arc_verifier *v, const struct arc_signature *s, enum sig_canon
 	    memcmp(tags->body_hash.p, sig_bodies_digest(v->bodies, body), SHA256_BYTES) != 0)
 		return "body hash did not verify";
 	selected = sig_fields_select(v->fields, tags->names, tags->name_count, s->field);
-	sig_header_init(&header, v->arena, v->digest, canon);
-	sig_header_digest(&header, v->header, selected, tags->name_count, s->field, digest);
+	v->hasher.canon = canon;
+	sig_header_digest(&v->hasher, v->header, selected, tags->name_count, s->field, digest);
 	return check_signature(v, s, digest);
 }
 
@@ -145,19 +145,18 @@ static const char *
 check_seal(struct arc_verifier *v, uint32_t instance)
 {
 	const struct arc_signature *seal = v->chain.sets[instance - 1].seal;
-	struct sig_header header;
 	uint8_t digest[SHA256_BYTES];
 
-	sig_header_init(&header, v->arena, v->digest, SIG_RELAXED);
+	v->hasher.canon = SIG_RELAXED;
 	for (uint32_t i = 1; i <= instance; i++) {
 		const struct arc_set *set = &v->chain.sets[i - 1];
 
-		sig_header_add(&header, &v->header->fields[set->results]);
-		sig_header_add(&header, &v->header->fields[set->message->field]);
+		sig_header_add(&v->hasher, &v->header->fields[set->results]);
+		sig_header_add(&v->hasher, &v->header->fields[set->message->field]);
 		if (i < instance)
-			sig_header_add(&header, &v->header->fields[set->seal->field]);
+			sig_header_add(&v->hasher, &v->header->fields[set->seal->field]);
 	}
-	sig_header_end(&header, &v->header->fields[seal->field], digest);
+	sig_header_end(&v->hasher, &v->header->fields[seal->field], digest);
 	return check_signature(v, seal, digest);
 }
 
@@ -221,6 +220,7 @@ arc_verifier_finish(struct arc_verifier *v, struct arc_verdict *out)
 		out->domain = seal->tags.domain;
 		out->selector = seal->tags.selector;
 		v->digest = digest_new(v->crypto);
+		sig_header_init(&v->hasher, v->arena, v->digest, SIG_RELAXED);
 		sig_bodies_end(v->bodies);
 		v->fault = check_chain(v);
 	}

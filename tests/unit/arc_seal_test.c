@@ -131,6 +131,30 @@ fifty_hops(void **state)
 	close_lab(&l);
 }
 
+/* Fifty signatures and fifty seals over one long field: no room for each, or a message of one
+ * megabyte would take a hundred. */
+static void
+long_field_takes_room_once(void **state)
+{
+	enum { LONG = 100000 };
+	struct lab l;
+	struct arc_sealed set;
+	char *subject;
+	size_t used;
+
+	(void)state;
+	open_lab(&l);
+	subject = arena_alloc(l.w.arena, LONG);
+	memset(subject, 'x', LONG);
+	prepend(&l, "Subject", slice_of(subject, LONG));
+	for (uint32_t i = 1; i <= 50; i++)
+		assert_null(seal(&l, i == 1 ? ARC_NONE : ARC_PASS, "x\r\n", &set));
+	used = arena_used(l.w.arena);
+	assert_int_equal(validate(&l, "x\r\n").oldest_pass, 0);
+	assert_in_range(arena_used(l.w.arena) - used, 1, 10 * LONG);
+	close_lab(&l);
+}
+
 /* RFC 8617 5.1.2, 5.1 step 2: sealed once more, over its own set, and then never again. */
 static void
 failed_chain(void **state)
@@ -309,6 +333,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fifty_hops),
+		cmocka_unit_test(long_field_takes_room_once),
 		cmocka_unit_test(failed_chain),
 		cmocka_unit_test(odd_headers),
 		cmocka_unit_test(foreign_fields),
