@@ -148,9 +148,9 @@ sig_tag_l(struct arena *a, struct slice value, void *obj, const char **why_r)
 		return refuse(why_r, "is not a number");
 	tags->length_limited = true;
 	/* A number that no counter holds is more than any body has: so is the largest that one
-	 * does. */
-	if (num_u64(value, 0, SIG_BODY_ALL - 1, &tags->length) != 0)
-		tags->length = SIG_BODY_ALL - 1;
+	 * does, of readers who count with a sign. */
+	if (num_u64(value, 0, INT64_MAX, &tags->length) != 0)
+		tags->length = INT64_MAX;
 	return 0;
 }
 

@@ -186,6 +186,11 @@ def check_limits(zone):
                           ("8-bit", b"From: \xff\xfe@\xff\r\n\r\n"), ("only a body", b"\r\nx")):
         status, v = verdict("--dns", zone, "-", stdin=hostile)
         expect(f"{name}: refused", (status, v["disposition"]["action"]), (1, "reject"))
+    for digits, length in (("9223372036854775806", 2**63 - 2), ("18446744073709551614", 2**63 - 1),
+                           ("9" * 76, 2**63 - 1)):
+        signed = message("a@good.example", f"DKIM-Signature: v=1; l={digits}\r\n")
+        status, v = verdict("--dns", zone, "-", stdin=signed)
+        expect(f"l={digits}", v["dkim"][0]["body_length"], length)
 
 
 def main():
