@@ -310,11 +310,15 @@ static void
 flush_words(struct reader *r)
 {
 	if (r->addresses == 0 && r->words.count > 0) {
-		/* "Acme, Inc. <a@acme.example>" wants quotes, and shows nobody another domain. */
+		struct slice words = strbuf_slice(&r->words.text);
+
+		/* "Acme, Inc. <a@acme.example>" wants quotes, and shows nobody another domain; a
+		 * quoted address that is no display name does. */
 		if (r->in_angle) {
 			malformed(r->out, "has a name without an address");
-			add_mailbox(r, arena_copy(r->arena, strbuf_slice(&r->words.text)),
-			    slice_of(NULL, 0));
+			add_mailbox(r, arena_copy(r->arena, words), slice_of(NULL, 0));
+		} else if (slice_find(words, '@') != SLICE_NONE) {
+			malformed(r->out, "has a quoted address where an address belongs");
 		} else {
 			r->bare_name = true;
 		}
