@@ -109,7 +109,11 @@ db_changes(const struct db *db)
 int
 db_begin(struct db *db, const char **error_r)
 {
-	return outcome(db, db->calls->begin(db), error_r);
+	if (outcome(db, db->calls->begin(db), error_r) == 0)
+		return 0;
+	/* PostgreSQL: who began and did not get the lock is in a transaction all the same. */
+	db->calls->rollback(db);
+	return -1;
 }
 
 int

@@ -104,7 +104,8 @@ int db_script(struct db *db, const char *sql, const char **error_r);
 /* Rows that the last db_run() of INSERT, UPDATE or DELETE touched. */
 int64_t db_changes(const struct db *db);
 
-/* Takes the writer's lock at once: one transaction writes at a time, in PostgreSQL too. */
+/* Takes the writer's lock at once: one transaction writes at a time, in PostgreSQL too. Where it
+ * fails there is no transaction, and nothing to roll back. */
 int db_begin(struct db *db, const char **error_r);
 int db_commit(struct db *db, const char **error_r);
 void db_rollback(struct db *db);

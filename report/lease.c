@@ -49,10 +49,8 @@ lease_take(
 {
 	int taken;
 
-	if (db_begin(db, error_r) != 0) {
-		db_rollback(db);
+	if (db_begin(db, error_r) != 0)
 		return -1;
-	}
 	taken = take(db, name, holder, seconds, error_r);
 	if (taken >= 0 && db_commit(db, error_r) == 0)
 		return taken;

@@ -141,10 +141,8 @@ store_batch_end(struct store *s, int64_t batch, const char **error_r)
 	int more = 1;
 
 	while (more == 1) {
-		if (store_begin(s, error_r) != 0) {
-			store_rollback(s);
+		if (store_begin(s, error_r) != 0)
 			return -1;
-		}
 		more = delete_some(s, batch, error_r);
 		if (more < 0 || store_commit(s, error_r) != 0) {
 			store_rollback(s);
