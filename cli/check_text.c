@@ -95,8 +95,9 @@ print_walk(struct arena *a, const struct dmarc_verdict *d)
 		const struct dmarc_walk_step *step = &d->walk[i];
 
 		(void)printf("  asked     %s TXT: %s\n", shown(a, step->name),
-		    step->record			 ? "a DMARC record"
-			: step->answer->status == DNS_OK ? "no DMARC record, or several"
+		    step->records > 1			 ? "several DMARC records, none counts"
+			: step->records == 1		 ? "a DMARC record"
+			: step->answer->status == DNS_OK ? "no DMARC record"
 							 : dns_status_word(step->answer->status));
 	}
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/compose.h"
 
+#include "policy/base/strbuf.h"
 #include "report/exchanger.h"
 #include "report/report_name.h"
+
+#define TOLD_URI_BYTES 100 /* of an URI in "error" */
 
 struct work {
 	struct arena *arena;
@@ -73,6 +76,24 @@ unreachable_text(enum exchanger_result result)
 					: destination_outcome_text(DESTINATION_LATER);
 }
 
+static bool
+is_faulty(enum destination_outcome outcome)
+{
+	switch (outcome) {
+	case DESTINATION_SEND:
+	case DESTINATION_LATER:
+	case DESTINATION_REPEATED:
+		return false;
+	case DESTINATION_MALFORMED:
+	case DESTINATION_UNSUPPORTED:
+	case DESTINATION_UNCONFIRMED:
+	case DESTINATION_TOO_LONG:
+	case DESTINATION_ELSEWHERE:
+		return true;
+	}
+	bug("is_faulty: %d", (int)outcome);
+}
+
 /* One that may be sent to; *later_r is set where DNS can't tell who takes its mail. */
 static void
 add_good(struct work *w, struct lookups *l, const struct destination *d,
@@ -86,6 +107,7 @@ add_good(struct work *w, struct lookups *l, const struct destination *d,
 	if (found != EXCHANGER_FOUND) {
 		*later_r |= found == EXCHANGER_LATER;
 		target->verdict = unreachable_text(found);
+		target->faulty = found == EXCHANGER_NONE;
 		return;
 	}
 	target->good = true;
@@ -114,6 +136,7 @@ find_targets(struct work *w, bool *later_r)
 			.uri = arena_copy(w->arena, d->uri),
 			.address = arena_copy(w->arena, d->address),
 			.verdict = destination_outcome_text(d->outcome),
+			.faulty = is_faulty(d->outcome),
 		};
 		if (d->outcome == DESTINATION_SEND)
 			add_good(w, l, d, target, later_r);
@@ -167,11 +190,30 @@ name_report(struct work *w, int64_t now_s)
 	    r->report_id, &r->file_name, w->error_r);
 }
 
+/* What is wrong with the record, and with the destinations it names: who gets the report at one of
+ * them learns why nothing comes to the other (RFC 9990 3.1.5). */
+static struct slice
+write_errors(const struct work *w)
+{
+	const struct composition *c = w->out;
+	struct strbuf b;
+
+	strbuf_init(&b, w->arena, REPORT_ERROR_BYTES);
+	strbuf_add(&b, w->period->policy.errors);
+	for (size_t i = 0; i < c->target_count; i++)
+		if (c->targets[i].faulty)
+			strbuf_printf(&b, "%srua=\"%s\": %s", b.len > 0 ? "\n" : "",
+			    arena_printable(w->arena, c->targets[i].uri, TOLD_URI_BYTES),
+			    c->targets[i].verdict);
+	return strbuf_slice(&b);
+}
+
 static int
 write_report(struct work *w)
 {
 	const struct compose_options *o = w->composer->options;
 	struct composition *out = w->out;
+	struct report_policy policy = w->period->policy;
 	const struct aggregate_report report = {
 		.format = o->format,
 		.org_name = o->org_name,
@@ -181,12 +223,13 @@ write_report(struct work *w)
 		.begin_s = w->period->begin_s,
 		.end_s = w->period->end_s,
 		.generator = o->generator,
-		.policy = &w->period->policy,
+		.policy = &policy,
 		.rows = give_rows,
 		.ctx = w,
 	};
 	struct aggregate_output written;
 
+	policy.errors = write_errors(w);
 	if (aggregate_write(w->arena, &report, &aggregate_limits_default, &written, w->error_r) !=
 	    0)
 		return -1;

@@ -50,6 +50,7 @@ struct compose_target { /* a URI of the record, and what becomes of it */
 	struct slice uri, address;
 	const char *verdict; /* text for people */
 	bool good;
+	bool faulty; /* for a reason that its owner can mend: the report's "error" says it */
 };
 
 struct composition { /* arena memory */

@@ -97,17 +97,41 @@ write_fo(struct arena *a, const struct dmarc_record *r)
 	return strbuf_slice(&b);
 }
 
-/* RFC 9990 3.1.5 */
-static struct slice
-write_errors(struct arena *a, const struct dmarc_record *r)
+static void
+start_line(struct strbuf *b)
 {
+	if (b->len > 0)
+		strbuf_char(b, '\n');
+}
+
+/* RFC 9990 3.1.5: "invalid rua or sp, etc.", "multiple DMARC Policy Records at a given location",
+ * the latter on the way from the author domain to the record that applies. */
+static struct slice
+write_errors(struct arena *a, const struct dmarc_verdict *v, bool counts_as_none)
+{
+	const struct dmarc_record *r = v->record;
 	struct strbuf b;
 
 	strbuf_init(&b, a, REPORT_ERRORS_BYTES);
-	for (size_t i = 0; i < r->fault_count; i++)
-		strbuf_printf(&b, "%s%s=\"%s\": %s", i == 0 ? "" : "\n",
-		    arena_printable(a, r->faults[i].tag, 32),
+	for (size_t i = 0; i < v->walk_count; i++) {
+		if (v->walk[i].records <= 1)
+			continue;
+		start_line(&b);
+		strbuf_printf(&b, "%s: %zu DMARC records, none counts",
+		    arena_printable(a, v->walk[i].name, REPORT_NAME_BYTES), v->walk[i].records);
+	}
+	for (size_t i = 0; i < r->fault_count; i++) {
+		start_line(&b);
+		strbuf_printf(&b, "%s=\"%s\": %s", arena_printable(a, r->faults[i].tag, 32),
 		    arena_printable(a, r->faults[i].value, 100), r->faults[i].why);
+	}
+	if (counts_as_none) {
+		start_line(&b);
+		strbuf_str(&b,
+		    r->p == DMARC_P_UNSET && !r->p_invalid
+			? "p: is missing; the record counts as p=none"
+			: "the record counts as p=none");
+	}
 	return strbuf_slice(&b);
 }
 
@@ -115,6 +139,7 @@ static void
 fill_policy(struct arena *a, const struct dmarc_verdict *v, struct report_policy *out)
 {
 	const struct dmarc_record *r = v->record;
+	bool counts_as_none = dmarc_record_usability(r, v->discovery) == DMARC_USABLE_AS_NONE;
 
 	*out = (struct report_policy){
 		.domain = clean_name(a, v->policy_domain),
@@ -129,11 +154,11 @@ fill_policy(struct arena *a, const struct dmarc_verdict *v, struct report_policy
 		.pct = r->pct,
 		.fo = write_fo(a, r),
 		.rua = join_rua(a, r),
-		.errors = write_errors(a, r),
+		.errors = write_errors(a, v, counts_as_none),
 	};
 	/* RFC 9989 4.10.1: as if it were p=none. A disposition of none would contradict what stands
 	 * in the record, and no reason is to be given where nothing was overridden. */
-	if (dmarc_record_usability(r, v->discovery) == DMARC_USABLE_AS_NONE) {
+	if (counts_as_none) {
 		out->p = DMARC_P_NONE;
 		out->sp = out->np = DMARC_P_UNSET;
 	}

@@ -85,12 +85,11 @@ ask(struct dmarc_evaluation *e, struct slice domain, struct dmarc_node *node)
 		const struct decoded *d = dns_answer_decoded(
 		    node->step.answer, &dmarc_decoder, NULL);
 
-		node->records = d->records;
+		node->step.records = d->records;
 		/* RFC 9989 4.10 step 2: multiple records for a single target are all discarded */
 		if (d->records == 1)
 			node->record = &d->record;
 	}
-	node->step.record = node->record != NULL;
 }
 
 static bool
@@ -214,12 +213,15 @@ lookup_failed(struct dmarc_evaluation *e, const struct dmarc_node *node)
 static bool
 no_record(struct dmarc_evaluation *e)
 {
-	for (size_t i = 0; i < e->walk.count; i++)
-		if (e->walk.nodes[i].records > 1)
+	for (size_t i = 0; i < e->walk.count; i++) {
+		const struct dmarc_walk_step *step = &e->walk.nodes[i].step;
+
+		if (step->records > 1)
 			return nothing_applies(e, DMARC_NONE, DMARC_R_NO_RECORD,
-			    slice_str(arena_printf(e->arena,
-				"%zu DMARC records at %.*s, none counts", e->walk.nodes[i].records,
-				SLICE_ARG(e->walk.nodes[i].step.name))));
+			    slice_str(
+				arena_printf(e->arena, "%zu DMARC records at %.*s, none counts",
+				    step->records, SLICE_ARG(step->name))));
+	}
 	return nothing_applies(e, DMARC_NONE, DMARC_R_NO_RECORD, slice_of(NULL, 0));
 }
 
@@ -287,7 +289,7 @@ discover_by_psl(struct dmarc_evaluation *e)
 		if (node->record != NULL)
 			return policy_is(e, node, i == 0 ? DMARC_S_AUTHOR : DMARC_S_ORG);
 		/* step 5: multiple records: policy discovery terminates */
-		if (node->records > 1)
+		if (node->step.records > 1)
 			break;
 	}
 	return no_record(e);

@@ -177,7 +177,7 @@ struct dmarc_alignment {
 struct dmarc_walk_step {   /* one name of the tree walk from the author domain */
 	struct slice name; /* "_dmarc.example.com" */
 	const struct dns_answer *answer;
-	bool record; /* exactly one DMARC record was there */
+	size_t records; /* DMARC records there; none counts where there are several */
 };
 
 struct dmarc_verdict {

@@ -14,7 +14,6 @@ struct dmarc_node { /* one name asked */
 	struct slice domain;
 	struct dmarc_walk_step step;
 	const struct dmarc_record *record; /* the only DMARC record there; or NULL */
-	size_t records;			   /* how many DMARC records were there */
 };
 
 /* The DNS tree walk of RFC 9989 4.10 from start, as far as it was asked. */

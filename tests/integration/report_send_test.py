@@ -6,7 +6,6 @@ nsd for the DNS, a mail server of our own (lab/sink.py), the real assay. Exit: 0
 it can't run (with the reason).
 """
 
-import email
 import gzip
 import os
 import re
@@ -25,18 +24,12 @@ from lab.assayd import program
 from lab.dns import Nsd
 from lab.postgres import Postgres, binaries
 from lab.process import free_ports, remove_folder, temporary_folder
+from lab.report_case import AT, DAY, NOW, ZONE_HEAD, Case, counted, error_of, message_of, zone_of
 from lab.sink import Sink
 from lab.terminal import Terminal
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-DAY = 86400
-AT = 1795651200  # in the period that is reported
-NOW = AT + DAY + 3600
-PREFIX = """. 300 IN SOA ns.lab.example. hostmaster.lab.example. 1 3600 600 86400 300
-. 300 IN NS ns.lab.example.
-ns.lab.example. IN A 127.0.0.1
-null.d1.example. IN MX 0 .
-"""
+PREFIX = ZONE_HEAD + "null.d1.example. IN MX 0 .\n"
 PROVIDERS = {1: "provider", 2: "provider", 3: "provider"}
 passed, failures = [], []
 
@@ -45,50 +38,6 @@ def expect(name, got, want):
     (passed if got == want else failures).append(name)
     if got != want:
         print(f"FAIL {name}\n     got {got!r}, want {want!r}", flush=True)
-
-
-class Case:
-    """A store of its own, and assay report on it."""
-
-    serial = 0
-
-    def __init__(self, folder, dns_port, url, settings=""):
-        Case.serial += 1
-        self.folder = os.path.join(folder, str(Case.serial))
-        os.mkdir(self.folder)
-        self.file = os.path.join(self.folder, "reports.sqlite")
-        self.conf = os.path.join(self.folder, "assay.conf")
-        self.now = NOW
-        with open(self.conf, "w", encoding="ascii") as f:
-            f.write(f'report_store = "{self.file}"\nhostname = mx.us.example\nreport_server = "{url}"\n'
-                    'report_org_name = "Us"\nreport_email = "dmarc@us.example"\n'
-                    f'dns_mode = forward\ndns_forwarders = {{ "127.0.0.1@{dns_port}" }}\n{settings}')
-
-    def fill(self, domains, rows, count, rua=None):
-        subprocess.run([program("tests/integration/report_fill"), self.file, str(AT), str(domains), str(rows),
-                        str(count), *([rua] if rua else [])], check=True)
-        return self
-
-    def report(self, *arguments, env=None, stdin=b"", timeout=60):
-        run = subprocess.run([program("assay"), "report", *arguments, "--config", self.conf, "--time", str(self.now)],
-                             input=stdin, capture_output=True, env={**os.environ, **(env or {})}, timeout=timeout)
-        run.text = run.stdout.decode() + run.stderr.decode()
-        return run
-
-    def send(self, **options):
-        return self.report("send", **options)
-
-
-def message_of(raw):
-    """Report-ID, Message-ID, file name and XML."""
-    m = email.message_from_bytes(raw)
-    part = next(p for p in m.walk() if p.get_content_type() == "application/gzip")
-    report_id = re.search(r"Report-ID:\s*<([^>]+)>", m["Subject"]).group(1)
-    return report_id, m["Message-ID"], part.get_filename(), gzip.decompress(part.get_payload(decode=True)).decode()
-
-
-def counted(xml):
-    return sum(int(n) for n in re.findall(r"<count>(\d+)</count>", xml))
 
 
 # ---- killed ----
@@ -266,6 +215,11 @@ def check_no_harm(folder, dns_port):
             run = case.send()
             expect(f"{rua}: no report", (run.returncode, len(sink.messages)), (0, 0))
             expect(f"{rua}: and it says why", re.findall("not reported: (.*)", case.report("list", "--all").text), [why])
+        case = Case(folder, dns_port, sink.url).fill(1, 1, 1, " ".join(["mailto:rua@d1.example"] + [rua for rua, _ in rows]))
+        case.send()
+        expect("of several who learns why nothing comes to the others", error_of(message_of(sink.messages[-1].text)[3]),
+               "; ".join(f'rua="{rua}": {why}' for rua, why in rows))
+        sink.messages.clear()
         case = Case(folder, dns_port, sink.url).fill(2, 1, 1)
         case.report("suppress", "rua@D1.example", "--reason", "they asked")
         case.send()
@@ -468,7 +422,7 @@ def main():
         print("not installed: nsd")
         return 77
     folder = temporary_folder()
-    zone = PREFIX + "".join(f"d{i}.example. IN MX 10 mx.{PROVIDERS.get(i, f'd{i}')}.example.\n_dmarc.d{i}.example. IN TXT \"v=DMARC1; p=reject\"\n" for i in range(1, 100))
+    zone = PREFIX + zone_of(99, PROVIDERS)
     nsd = Nsd(folder, zone)
     try:
         nsd.start()

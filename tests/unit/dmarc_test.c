@@ -135,7 +135,7 @@ walk_text(struct arena *a, const struct dmarc_verdict *v)
 	for (size_t i = 0; i < v->walk_count; i++)
 		strbuf_printf(&b, "%s%.*s%s", i == 0 ? "" : " ",
 		    SLICE_ARG(slice_from(v->walk[i].name, strlen("_dmarc."))),
-		    v->walk[i].record ? "!" : "");
+		    v->walk[i].records == 1 ? "!" : "");
 	return arena_str(a, strbuf_slice(&b));
 }
 

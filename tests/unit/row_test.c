@@ -27,6 +27,9 @@ static const char zone_text[] =
     "_dmarc.http.example TXT 300 \"v=DMARC1; p=reject; rua=https://x.example/\"\n"
     "_dmarc.faulty.example TXT 300 \"v=DMARC1; p=reject; sp=bad; np=\\\"\\007; "
     "rua=mailto:a@b.example!10m,nonsense,mailto:c@d.example; aspf=s\"\n"
+    "_dmarc.twice.good.example TXT 300 \"v=DMARC1; p=none\"\n"
+    "_dmarc.twice.good.example TXT 300 \"v=DMARC1; p=reject\"\n"
+    "_dmarc.nop.example TXT 300 \"v=DMARC1; " RUA "\"\n"
     "_dmarc.xn--bcher-kva.example TXT 300 \"v=DMARC1; p=quarantine; " RUA "\"\n"
     "slow.example TXT 300 !TIMEOUT\n"
     "_dmarc.slow.example TXT 300 \"v=DMARC1; p=reject; " RUA "\"\n"
@@ -310,12 +313,14 @@ static void
 tells_the_policy(void **state)
 {
 	const struct mail mails[] = { { EVIL, .fields = { "From: a@good.example" } },
-		{ EVIL, .fields = { "From: a@faulty.example" } } };
-	struct report_policy p[2];
+		{ EVIL, .fields = { "From: a@faulty.example" } },
+		{ EVIL, .fields = { "From: a@twice.good.example" } },
+		{ EVIL, .fields = { "From: a@nop.example" } } };
+	struct report_policy p[4];
 	struct arena *a = arena_new(SIZE_MAX);
-	struct report_row row;
+	struct report_row row, last;
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		struct evaluation *ev = evaluate(*state, a, &mails[i]);
 		const struct verdict *v = evaluation_finish(ev);
 		struct disposition d;
@@ -323,7 +328,7 @@ tells_the_policy(void **state)
 		decide(a, &decide_defaults, v, SLICE("Q"), &d);
 		assert_null(report_row_make(a,
 		    &(struct report_message){ v, &d, evaluation_header_list(ev), { 0 } }, &p[i],
-		    &row));
+		    i == 1 ? &row : &last));
 		evaluation_end(&ev);
 	}
 	assert_slice(p[0].domain, "good.example");
@@ -344,7 +349,12 @@ tells_the_policy(void **state)
 	assert_slice(p[1].rua, "mailto:a@b.example mailto:c@d.example");
 	assert_slice(p[1].errors,
 	    "sp=\"bad\": is not none, quarantine or reject\n"
-	    "np=\"\"\\x07\": is not valid\nrua=\"nonsense\": has no scheme");
+	    "np=\"\"\\x07\": is not valid\nrua=\"nonsense\": has no scheme\n"
+	    "the record counts as p=none");
+	/* On the way from the author domain to the record that applies. */
+	assert_slice(p[2].domain, "good.example");
+	assert_slice(p[2].errors, "_dmarc.twice.good.example: 2 DMARC records, none counts");
+	assert_slice(p[3].errors, "p: is missing; the record counts as p=none");
 	arena_free(&a);
 }
 
