@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NAME         record - messages into the report store
+ * NAME         record - messages into the report store (RFC 9989 5.3.7, RFC 7489 6.6.5)
  * DESCRIPTION  A recorder is the writer of one store (report/writer.h) with the log and the
  *              counters of the daemon. Services share it by counted reference as long as the file
  *              stays the same, so a reload does not interrupt it: a file has one writer.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NAME         failure - failure reports, from the message that failed to the queue
+ * NAME         failure - failure reports (RFC 9989 5.3.9), from the message to the queue
  * DESCRIPTION  RFC 6591 with RFC 9991. Off by default. assayd makes an event of a message that
  *              failed in a way that the domain owner wants to hear of (ruf, fo), already redacted:
  *              what is not to be told is not stored either. The queue joins events of one cause and

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NAME         report_mail - the message that carries an aggregate report (RFC 9990 3.5.2)
+ * NAME         report_mail - the message of an aggregate report (RFC 9990 3.5.2, RFC 9989 5.3.8)
  * DESCRIPTION  Takes bytes and gives the message, CR LF throughout and ASCII only, ready to be
  *              signed and sent. It is for one recipient, so that one that fails holds up no other;
  *              the same arguments give the same message.

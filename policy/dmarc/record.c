@@ -238,8 +238,8 @@ uri_fault(struct slice uri)
 }
 
 /*
- * RFC 9989 4.8 dmarc-urilist. What is no URI is told and left out, the others count; "!size" is
- * obsolete syntax and cut off.
+ * RFC 9989 4.6, 4.8 dmarc-urilist; RFC 7489 6.2. What is no URI is told and left out, the others
+ * count; "!size" is obsolete syntax and cut off.
  */
 static int
 read_uris(struct arena *a, struct slice value, struct dmarc_record *r, struct slice tag,
