@@ -20,7 +20,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "policy/dns/hash.h"
 #include "policy/dns/internal.h"
@@ -96,8 +95,8 @@ resolver_new(struct dns_backend *backend, const struct resolver_options *options
 
 	r->backend = backend;
 	r->options = options == NULL ? resolver_defaults : *options;
-	if (r->options.now_ms == NULL)
-		r->options.now_ms = dns_monotonic_ms;
+	if (r->options.clock == NULL)
+		r->options.clock = &dns_monotonic;
 	if (getrandom(r->key, sizeof(r->key), 0) != (ssize_t)sizeof(r->key))
 		bug("getrandom");
 	r->shard_count = r->options.cache_bytes / SHARD_BYTES_MIN;
@@ -118,6 +117,12 @@ resolver_new(struct dns_backend *backend, const struct resolver_options *options
 		s->buckets = heap_alloc(r->bucket_count, sizeof(struct entry *));
 	}
 	return r;
+}
+
+uint64_t
+resolver_now_ms(const struct resolver *r)
+{
+	return r->options.clock->now_ms();
 }
 
 /* ---- entries; all with shard->lock held ---- */
@@ -194,7 +199,7 @@ cache_get(struct shard *s, uint64_t hash, struct slice name, enum dns_type type)
 
 	if (*at == NULL)
 		return NULL;
-	if ((*at)->expires_ms <= s->resolver->options.now_ms()) {
+	if ((*at)->expires_ms <= resolver_now_ms(s->resolver)) {
 		drop_entry(s, at);
 		return NULL;
 	}
@@ -227,7 +232,7 @@ cache_put(struct shard *s, const struct flight *f, const struct dns_answer *answ
 	e = heap_alloc(1, sizeof(*e) + name.len);
 	e->hash = f->hash;
 	e->answer = dns_answer_ref(answer);
-	e->expires_ms = r->options.now_ms() + (uint64_t)answer->ttl_s * 1000;
+	e->expires_ms = resolver_now_ms(r) + (uint64_t)answer->ttl_s * 1000;
 	e->bytes = bytes;
 	e->type = f->request.type;
 	e->name_len = name.len;
@@ -372,33 +377,35 @@ resolver_begin(struct resolver *r, struct slice name, enum dns_type type, uint32
 	return answer;
 }
 
-static struct timespec
-monotonic_after(uint64_t wait_ms)
+/* f->shard->lock is held. */
+static const struct dns_answer *
+answer_of(struct flight *f)
 {
-	struct timespec t;
-
-	if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
-		bug("clock_gettime");
-	t.tv_sec += (time_t)(wait_ms / 1000);
-	t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	return t;
+	return f->answer == NULL ? NULL : dns_answer_ref(f->answer);
 }
 
 const struct dns_answer *
-flight_wait(struct flight *f, uint64_t wait_ms)
+flight_look(struct flight *f)
 {
-	struct timespec until = monotonic_after(wait_ms);
 	const struct dns_answer *answer;
-	int rc = wait_ms == 0 ? ETIMEDOUT : 0;
+
+	(void)pthread_mutex_lock(&f->shard->lock);
+	answer = answer_of(f);
+	(void)pthread_mutex_unlock(&f->shard->lock);
+	return answer;
+}
+
+const struct dns_answer *
+flight_wait(struct flight *f, uint64_t until_ms)
+{
+	const struct dns_clock *clock = f->shard->resolver->options.clock;
+	const struct dns_answer *answer;
+	int rc = 0;
 
 	(void)pthread_mutex_lock(&f->shard->lock);
 	while (f->answer == NULL && rc != ETIMEDOUT)
-		rc = pthread_cond_timedwait(&f->arrived, &f->shard->lock, &until);
-	answer = f->answer == NULL ? NULL : dns_answer_ref(f->answer);
+		rc = clock->wait(&f->arrived, &f->shard->lock, until_ms);
+	answer = answer_of(f);
 	(void)pthread_mutex_unlock(&f->shard->lock);
 	return answer;
 }

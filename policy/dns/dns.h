@@ -162,10 +162,12 @@ const struct lookup *lookups_log(struct lookups *l, size_t *count_r);
 
 /* ---- the process ---- */
 
+struct dns_clock;
+
 struct resolver_options {
 	size_t cache_bytes;
 	uint32_t ttl_min_s, ttl_max_s, ttl_negative_max_s, ttl_fail_s;
-	uint64_t (*now_ms)(void); /* monotonic; NULL: CLOCK_MONOTONIC */
+	const struct dns_clock *clock; /* NULL: CLOCK_MONOTONIC; borrowed */
 };
 extern const struct resolver_options resolver_defaults;
 

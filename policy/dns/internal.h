@@ -6,6 +6,8 @@
 #ifndef ASSAY_DNS_INTERNAL_H
 #define ASSAY_DNS_INTERNAL_H
 
+#include <pthread.h>
+
 #include "policy/base/limits.h"
 #include "policy/dns/backend.h"
 
@@ -29,9 +31,22 @@ bool dns_name_escapes(char c);
 /* 0, or -1 for a word that is no type of ours. Case is ignored. */
 int dns_type_parse(struct slice word, enum dns_type *out) __attribute__((warn_unused_result));
 
+/* ---- time ---- */
+
 uint64_t dns_monotonic_ms(void);
 
+/* What goes by while one waits for an answer. MT: re-entrant. */
+struct dns_clock {
+	uint64_t (*now_ms)(void); /* monotonic */
+	/* pthread_cond_timedwait(): 0 when woken (or for no reason), ETIMEDOUT at until_ms. */
+	int (*wait)(pthread_cond_t *, pthread_mutex_t *, uint64_t until_ms);
+};
+
+extern const struct dns_clock dns_monotonic; /* CLOCK_MONOTONIC: so must the condition be */
+
 /* ---- resolver ---- */
+
+uint64_t resolver_now_ms(const struct resolver *r);
 
 struct flight; /* one question on its way and those who wait for it */
 
@@ -43,8 +58,10 @@ struct flight; /* one question on its way and those who wait for it */
 const struct dns_answer *resolver_begin(struct resolver *r, struct slice name, enum dns_type type,
     uint32_t timeout_ms, struct flight **flight_r);
 
-/* Counted answer, or NULL when it has not come in wait_ms (0: look and go). Keeps the seat. */
-const struct dns_answer *flight_wait(struct flight *flight, uint64_t wait_ms);
+/* Counted answer, or NULL when it has not come: yet, or until resolver_now_ms() is until_ms. Both
+ * keep the seat. */
+const struct dns_answer *flight_look(struct flight *flight);
+const struct dns_answer *flight_wait(struct flight *flight, uint64_t until_ms);
 /* *flight becomes NULL. */
 void flight_leave(struct flight **flight);
 

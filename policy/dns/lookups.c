@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
-#include <time.h>
 
 #include "policy/dns/internal.h"
 
@@ -20,16 +19,6 @@ struct lookups {
 	size_t count, size;
 	const struct dns_answer *too_many; /* given to what isn't logged any more */
 };
-
-uint64_t
-dns_monotonic_ms(void)
-{
-	struct timespec now;
-
-	if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
-		bug("clock_gettime");
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 struct lookups *
 lookups_new(struct arena *a, struct resolver *resolver, const struct lookups_limits *limits)
@@ -99,7 +88,7 @@ begin(struct lookups *l, size_t i)
 	struct lookup *entry = &l->log[i];
 	struct seat *seat = &l->seats[i];
 
-	seat->started_ms = dns_monotonic_ms();
+	seat->started_ms = resolver_now_ms(l->resolver);
 	entry->answer = resolver_begin(l->resolver, entry->name, entry->type,
 	    budget_left(l) == 0 ? 0 : l->limits.timeout_ms, &seat->flight);
 	entry->cached = entry->answer != NULL;
@@ -167,14 +156,14 @@ entry_of(struct lookups *l, struct slice name, enum dns_type type)
 
 /* The answer is often there already: nobody need hear of a wait then. */
 static const struct dns_answer *
-wait_in_flight(struct lookups *l, struct flight *flight, uint64_t wait_ms)
+wait_in_flight(struct lookups *l, struct flight *flight, uint64_t until_ms)
 {
-	const struct dns_answer *answer = flight_wait(flight, 0);
+	const struct dns_answer *answer = flight_look(flight);
 
-	if (answer != NULL || wait_ms == 0)
+	if (answer != NULL || resolver_now_ms(l->resolver) >= until_ms)
 		return answer;
 	waiting_begin(&l->waiting);
-	answer = flight_wait(flight, wait_ms);
+	answer = flight_wait(flight, until_ms);
 	waiting_end(&l->waiting);
 	return answer;
 }
@@ -185,7 +174,7 @@ wait_for(struct lookups *l, size_t i)
 {
 	struct lookup *entry = &l->log[i];
 	struct seat *seat = &l->seats[i];
-	uint64_t now = dns_monotonic_ms(), flown = now - seat->started_ms, waited;
+	uint64_t now = resolver_now_ms(l->resolver), flown = now - seat->started_ms, waited;
 	uint64_t wait = flown < l->limits.timeout_ms ? l->limits.timeout_ms - flown : 0;
 	enum dns_reason reason = DNS_R_TIMEOUT;
 
@@ -194,10 +183,10 @@ wait_for(struct lookups *l, size_t i)
 		reason = DNS_R_BUDGET;
 	}
 	if (seat->flight != NULL) {
-		entry->answer = wait_in_flight(l, seat->flight, wait);
+		entry->answer = wait_in_flight(l, seat->flight, now + wait);
 		flight_leave(&seat->flight);
 	}
-	waited = dns_monotonic_ms() - now;
+	waited = resolver_now_ms(l->resolver) - now;
 	entry->waited_ms = (uint32_t)waited;
 	l->waited_ms += waited;
 	if (entry->answer == NULL)
@@ -231,7 +220,7 @@ look(struct lookups *l, size_t i)
 {
 	if (l->seats[i].flight == NULL || l->log[i].answer != NULL)
 		return;
-	l->log[i].answer = flight_wait(l->seats[i].flight, 0);
+	l->log[i].answer = flight_look(l->seats[i].flight);
 	if (l->log[i].answer != NULL)
 		flight_leave(&l->seats[i].flight);
 }
