@@ -12,13 +12,15 @@
 #include "report/mail_parts.h"
 #include "report/suppress.h"
 
-#define BUSY_MS	       10000 /* waiting for assayd's writer */
-#define SLOTS	       8     /* messages under way at once */
-#define CONNECT_MS     30000
-#define TRANSFER_MS    300000
+#define BUSY_MS	       10000   /* waiting for assayd's writer */
+#define SLOTS	       8       /* messages under way at once */
+#define CONNECT_MS     300000  /* RFC 5321 4.5.3.2.1: the greeting's */
+#define TRANSFER_MS    1200000 /* 4.5.3.2.6: ten minutes for the final dot, and as much before it */
 #define RETRY_MOST_S   14400
 #define FLEET_MS       10000 /* connecting to its database, and each call */
 #define PASSWORD_BYTES 256
+
+_Static_assert(TRANSFER_MS / 1000 < OUTBOX_LEASE_S, "a claim may end before its transfer");
 
 /* ---- configuration, database ---- */
 

@@ -2,36 +2,54 @@
 #include "report/deliver.h"
 
 #include <curl/curl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 
 #include "policy/base/bug.h"
 
 #define REPLY_BYTES  400
-#define REPLY_WAIT_S 120 /* as libcurl has it */
+#define REPLY_WAIT_S 600 /* RFC 5321 4.5.3.2.6: the final dot's; the others' are shorter */
 #define VERB_BYTES   8	 /* "STARTTLS" is the longest that is looked at */
 
+enum stage { TRANSFER_FREE, TRANSFER_BUSY, TRANSFER_OVER };
+
+/* A slot, and its thread. While it is busy all but stage is the thread's. */
 struct transfer {
+	struct deliver *deliver;
+	pthread_t thread;
+	enum stage stage; /* MT: deliver->lock */
 	struct deliver_job job;
-	bool busy;
-	CURL *curl; /* kept between messages, and its connection with it */
-	struct curl_slist *to;
-	size_t read;		   /* bytes of the message handed over */
+	CURL *curl;  /* kept between messages, and its connection with it; NULL: not yet */
+	size_t read; /* bytes of the message handed over */
 	char verb[VERB_BYTES + 1]; /* the last command; "": none yet */
 	bool parting;		   /* QUIT was said: what comes is of no interest */
 	int code;		   /* of the last reply; 0: none came */
 	char reply[REPLY_BYTES + 1];
 	char error[CURL_ERROR_SIZE];
+	CURLcode status; /* how it ended */
 };
 
+/*
+ * A thread a slot, for libcurl (7.88) blocks: for the answer to the final dot and for the one to
+ * QUIT, in curl_multi_perform() too.
+ */
 struct deliver {
-	const struct deliver_options *options;
-	CURLM *multi;
+	const struct deliver_options *options; /* MT: these two immutable */
 	char *url;
 	struct transfer *transfers;
+	unsigned threads; /* that were started */
 	size_t under_way;
 	char reply[REPLY_BYTES + 1]; /* of the one that was told last */
+	atomic_bool closing;
+	pthread_mutex_t lock;
+	pthread_cond_t work; /* one is busy, or closing */
+	pthread_cond_t over; /* one is over */
 };
 
 /* ---- what goes over the wire ---- */
@@ -103,6 +121,22 @@ listen_in(CURL *curl, curl_infotype type, char *data, size_t size, void *ctx)
 	return 0;
 }
 
+/*
+ * Not 0: go on no longer. libcurl asks once a second at least, and so waits for the answer to QUIT
+ * no longer than that; Postfix does not wait for it at all (smtp_skip_quit_response).
+ */
+static int
+must_end(void *ctx, curl_off_t to_get, curl_off_t got, curl_off_t to_send, curl_off_t sent)
+{
+	const struct transfer *t = ctx;
+
+	(void)to_get;
+	(void)got;
+	(void)to_send;
+	(void)sent;
+	return t->parting || t->deliver->closing;
+}
+
 static size_t
 drop_bytes(char *from, size_t size, size_t count, void *ctx)
 {
@@ -111,7 +145,7 @@ drop_bytes(char *from, size_t size, size_t count, void *ctx)
 	return size * count;
 }
 
-/* ---- opening ---- */
+/* ---- a handle of libcurl ---- */
 
 static void
 set_tls(CURL *curl, const struct deliver_options *o)
@@ -132,24 +166,15 @@ set_tls(CURL *curl, const struct deliver_options *o)
 		(void)curl_easy_setopt(curl, CURLOPT_CAINFO, o->ca_file);
 }
 
-static long
-reply_wait_s(const struct deliver_options *o)
+static CURL *
+open_curl(struct transfer *t)
 {
-	long half_s = (long)(o->transfer_ms / 2000) + 1;
-
-	return half_s < REPLY_WAIT_S ? half_s : REPLY_WAIT_S;
-}
-
-static bool
-open_transfer(struct deliver *d, struct transfer *t)
-{
-	const struct deliver_options *o = d->options;
+	const struct deliver_options *o = t->deliver->options;
 	CURL *curl = curl_easy_init();
 
-	t->curl = curl;
 	if (curl == NULL)
-		return false;
-	(void)curl_easy_setopt(curl, CURLOPT_URL, d->url);
+		return NULL;
+	(void)curl_easy_setopt(curl, CURLOPT_URL, t->deliver->url);
 	(void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
 	(void)curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
 	(void)curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
@@ -161,20 +186,97 @@ open_transfer(struct deliver *d, struct transfer *t)
 	(void)curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, listen_in);
 	(void)curl_easy_setopt(curl, CURLOPT_DEBUGDATA, t);
 	(void)curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
+	(void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, must_end);
+	(void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
+	(void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, t->error);
-	(void)curl_easy_setopt(curl, CURLOPT_PRIVATE, t);
 	(void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_ms);
 	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)o->transfer_ms);
-	/* That does not bound the wait for the answer to QUIT, for which libcurl blocks. */
-	(void)curl_easy_setopt(curl, CURLOPT_SERVER_RESPONSE_TIMEOUT, reply_wait_s(o));
+	(void)curl_easy_setopt(curl, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)REPLY_WAIT_S);
 	if (o->user != NULL) {
 		(void)curl_easy_setopt(curl, CURLOPT_USERNAME, o->user);
 		(void)curl_easy_setopt(
 		    curl, CURLOPT_PASSWORD, o->password == NULL ? "" : o->password);
 	}
 	set_tls(curl, o);
-	return true;
+	return curl;
 }
+
+/*
+ * The connection, if there is one, goes with it. libcurl says QUIT and would wait for two minutes,
+ * with no callback: so there is nothing more to be read.
+ */
+static void
+close_curl(struct transfer *t)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+
+	if (t->curl == NULL)
+		return;
+	if (curl_easy_getinfo(t->curl, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK &&
+	    fd != CURL_SOCKET_BAD)
+		(void)shutdown(fd, SHUT_RD);
+	curl_easy_cleanup(t->curl);
+	t->curl = NULL;
+}
+
+/* ---- the thread of a slot ---- */
+
+static CURLcode
+perform(struct transfer *t)
+{
+	struct curl_slist *to = curl_slist_append(NULL, t->job.to);
+	CURLcode status;
+
+	if (to == NULL)
+		out_of_memory(strlen(t->job.to));
+	t->read = 0;
+	t->verb[0] = '\0';
+	t->parting = false;
+	t->code = 0;
+	t->reply[0] = t->error[0] = '\0';
+	if (t->curl == NULL)
+		t->curl = open_curl(t);
+	if (t->curl == NULL)
+		out_of_memory(sizeof(*t));
+	(void)curl_easy_setopt(t->curl, CURLOPT_MAIL_FROM, t->job.from);
+	(void)curl_easy_setopt(t->curl, CURLOPT_MAIL_RCPT, to);
+	(void)curl_easy_setopt(t->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)t->job.message.len);
+	status = curl_easy_perform(t->curl);
+	/*
+	 * Where the answer to the final dot did not come in time libcurl would use the connection
+	 * again, and take that answer for the one to the next message's MAIL FROM, and so on.
+	 */
+	if (status != CURLE_OK)
+		close_curl(t);
+	curl_slist_free_all(to);
+	return status;
+}
+
+static void *
+run_transfers(void *arg)
+{
+	struct transfer *t = arg;
+	struct deliver *d = t->deliver;
+
+	(void)pthread_mutex_lock(&d->lock);
+	for (;;) {
+		while (t->stage != TRANSFER_BUSY && !d->closing)
+			(void)pthread_cond_wait(&d->work, &d->lock);
+		if (d->closing)
+			break;
+		(void)pthread_mutex_unlock(&d->lock);
+		t->status = perform(t);
+		(void)pthread_mutex_lock(&d->lock);
+		t->stage = TRANSFER_OVER;
+		(void)pthread_cond_signal(&d->over);
+	}
+	(void)pthread_mutex_unlock(&d->lock);
+	close_curl(t);
+	return NULL;
+}
+
+/* ---- the whole ---- */
 
 /* curl takes the name for EHLO from the path. */
 static char *
@@ -187,11 +289,37 @@ make_url(const struct deliver_options *o)
 	return url;
 }
 
+static void
+init_lock(struct deliver *d)
+{
+	pthread_condattr_t monotonic;
+
+	(void)pthread_condattr_init(&monotonic);
+	if (pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) != 0 ||
+	    pthread_mutex_init(&d->lock, NULL) != 0 || pthread_cond_init(&d->work, NULL) != 0 ||
+	    pthread_cond_init(&d->over, &monotonic) != 0)
+		bug("deliver_open: no lock");
+	(void)pthread_condattr_destroy(&monotonic);
+}
+
+static bool
+start_threads(struct deliver *d)
+{
+	while (d->threads < d->options->slots) {
+		struct transfer *t = &d->transfers[d->threads];
+
+		t->deliver = d;
+		if (pthread_create(&t->thread, NULL, run_transfers, t) != 0)
+			return false;
+		d->threads++;
+	}
+	return true;
+}
+
 struct deliver *
 deliver_open(const struct deliver_options *options, const char **error_r)
 {
 	struct deliver *d;
-	bool good;
 
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		*error_r = "libcurl can't be used";
@@ -201,35 +329,34 @@ deliver_open(const struct deliver_options *options, const char **error_r)
 	d->options = options;
 	d->url = make_url(options);
 	d->transfers = heap_alloc(options->slots, sizeof(*d->transfers));
-	d->multi = curl_multi_init();
-	good = d->multi != NULL;
-	for (unsigned i = 0; good && i < options->slots; i++)
-		good = open_transfer(d, &d->transfers[i]);
-	if (!good) {
-		*error_r = "libcurl has no memory";
+	init_lock(d);
+	if (!start_threads(d)) {
+		*error_r = "no threads to deliver with";
 		deliver_close(&d);
 	}
 	return d;
 }
 
 void
-deliver_close(struct deliver **d)
+deliver_close(struct deliver **deliver)
 {
-	if (*d == NULL)
-		return;
-	for (unsigned i = 0; i < (*d)->options->slots; i++) {
-		struct transfer *t = &(*d)->transfers[i];
+	struct deliver *d = *deliver;
 
-		if (t->busy)
-			(void)curl_multi_remove_handle((*d)->multi, t->curl);
-		curl_slist_free_all(t->to);
-		curl_easy_cleanup(t->curl);
-	}
-	(void)curl_multi_cleanup((*d)->multi);
-	free((*d)->transfers);
-	free((*d)->url);
-	free(*d);
-	*d = NULL;
+	if (d == NULL)
+		return;
+	(void)pthread_mutex_lock(&d->lock);
+	d->closing = true;
+	(void)pthread_cond_broadcast(&d->work);
+	(void)pthread_mutex_unlock(&d->lock);
+	for (unsigned i = 0; i < d->threads; i++)
+		(void)pthread_join(d->transfers[i].thread, NULL);
+	(void)pthread_cond_destroy(&d->over);
+	(void)pthread_cond_destroy(&d->work);
+	(void)pthread_mutex_destroy(&d->lock);
+	free(d->transfers);
+	free(d->url);
+	free(d);
+	*deliver = NULL;
 	curl_global_cleanup();
 }
 
@@ -247,31 +374,29 @@ deliver_under_way(const struct deliver *d)
 	return d->under_way;
 }
 
+/* d->lock is held. NULL: none is at that stage. */
+static struct transfer *
+find_transfer(struct deliver *d, enum stage stage)
+{
+	for (unsigned i = 0; i < d->options->slots; i++)
+		if (d->transfers[i].stage == stage)
+			return &d->transfers[i];
+	return NULL;
+}
+
 void
 deliver_start(struct deliver *d, const struct deliver_job *job)
 {
-	struct transfer *t = d->transfers;
+	struct transfer *t;
 
-	while (t < d->transfers + d->options->slots && t->busy)
-		t++;
-	if (t == d->transfers + d->options->slots)
+	(void)pthread_mutex_lock(&d->lock);
+	t = find_transfer(d, TRANSFER_FREE);
+	if (t == NULL)
 		bug("deliver_start: no room");
 	t->job = *job;
-	t->busy = true;
-	t->read = 0;
-	t->verb[0] = '\0';
-	t->parting = false;
-	t->code = 0;
-	t->reply[0] = t->error[0] = '\0';
-	curl_slist_free_all(t->to);
-	t->to = curl_slist_append(NULL, job->to);
-	if (t->to == NULL)
-		out_of_memory(strlen(job->to));
-	(void)curl_easy_setopt(t->curl, CURLOPT_MAIL_FROM, job->from);
-	(void)curl_easy_setopt(t->curl, CURLOPT_MAIL_RCPT, t->to);
-	(void)curl_easy_setopt(t->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)job->message.len);
-	if (curl_multi_add_handle(d->multi, t->curl) != CURLM_OK)
-		bug("deliver_start: libcurl does not take it");
+	t->stage = TRANSFER_BUSY;
+	(void)pthread_cond_broadcast(&d->work);
+	(void)pthread_mutex_unlock(&d->lock);
 	d->under_way++;
 }
 
@@ -313,40 +438,49 @@ judge(const struct transfer *t, CURLcode status)
 }
 
 static void
-finish(struct deliver *d, struct transfer *t, CURLcode status, struct deliver_done *out)
+tell(struct deliver *d, const struct transfer *t, struct deliver_done *out)
 {
-	(void)curl_multi_remove_handle(d->multi, t->curl);
-	d->under_way--;
-	t->busy = false;
 	out->ctx = t->job.ctx;
-	out->result = judge(t, status);
-	if (t->code != 0 && (status == CURLE_OK || t->code >= 400))
+	out->result = judge(t, t->status);
+	if (t->code != 0 && (t->status == CURLE_OK || t->code >= 400))
 		put_printable(d->reply, sizeof(d->reply), slice_str(t->reply));
 	else
 		put_printable(d->reply, sizeof(d->reply),
-		    slice_str(t->error[0] != '\0' ? t->error : curl_easy_strerror(status)));
+		    slice_str(t->error[0] != '\0' ? t->error : curl_easy_strerror(t->status)));
 	out->reply = slice_str(d->reply);
+}
+
+static struct timespec
+monotonic_after(uint32_t wait_ms)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
+		bug("clock_gettime");
+	t.tv_sec += wait_ms / 1000;
+	t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	return t;
 }
 
 bool
 deliver_wait(struct deliver *d, uint32_t wait_ms, struct deliver_done *out)
 {
-	int running, left;
-	CURLMsg *message;
-	void *ctx;
+	const struct timespec until = monotonic_after(wait_ms);
+	struct transfer *t;
+	int rc = 0;
 
-	for (int i = 0; i < 2; i++) {
-		(void)curl_multi_perform(d->multi, &running);
-		while ((message = curl_multi_info_read(d->multi, &left)) != NULL) {
-			if (message->msg != CURLMSG_DONE ||
-			    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &ctx) !=
-				CURLE_OK)
-				continue;
-			finish(d, ctx, message->data.result, out);
-			return true;
-		}
-		if (i == 0 && d->under_way > 0)
-			(void)curl_multi_poll(d->multi, NULL, 0, (int)wait_ms, NULL);
+	(void)pthread_mutex_lock(&d->lock);
+	while ((t = find_transfer(d, TRANSFER_OVER)) == NULL && d->under_way > 0 && rc == 0)
+		rc = pthread_cond_timedwait(&d->over, &d->lock, &until);
+	if (t != NULL) {
+		tell(d, t, out);
+		t->stage = TRANSFER_FREE;
+		d->under_way--;
 	}
-	return false;
+	(void)pthread_mutex_unlock(&d->lock);
+	return t != NULL;
 }

@@ -5,9 +5,12 @@
  *              deliver_start(d, &job);
  *              while (deliver_wait(d, 1000, &done)) ...
  * DESCRIPTION  Everything goes to one server, the local MTA or a smarthost, each message over a
- *              transfer of its own: one that hangs holds its own slot until its time is up and
- *              delays no other. Who is next, and how many of one domain at once, is up to the
- *              caller.
+ *              transfer of its own, in a thread of its own: one that hangs holds its own slot until
+ *              its time is up and delays no other, whichever answer it waits for. Who is next, and
+ *              how many of one domain at once, is up to the caller.
+ *
+ *              Any answer is waited for as long as the final dot's may take by RFC 5321 4.5.3.2,
+ * ten minutes, within transfer_ms; the one to QUIT for a second at most.
  *
  *              What the server said is told in few words: it took the message; it refused this
  *              recipient or this message for good (5xx to RCPT TO, or at the end of DATA); there is
@@ -15,8 +18,9 @@
  *              and 5.7.x (relaying denied, policy) included: that is about us, not about the
  *              destination.
  * DIAGNOSTICS  deliver_open(): NULL with *error_r set, static text.
- * BUGS         One struct deliver a process at a time; SIGPIPE must be ignored (OpenSSL). MT: one
- *              thread.
+ * BUGS         One struct deliver a process at a time; SIGPIPE must be ignored (OpenSSL). Closing
+ *              takes a second where something is under way, longer while a name is looked up.
+ *              MT: one thread calls.
  */
 #ifndef ASSAY_DELIVER_H
 #define ASSAY_DELIVER_H
@@ -62,7 +66,7 @@ struct deliver_done {
 struct deliver;
 
 struct deliver *deliver_open(const struct deliver_options *options, const char **error_r);
-/* What is under way is cut off. *d becomes NULL; NULL is accepted. */
+/* What is under way is cut off, without QUIT. *d becomes NULL; NULL is accepted. */
 void deliver_close(struct deliver **d);
 
 /* May another be started? */

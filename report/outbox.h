@@ -32,7 +32,7 @@
 #define OUTBOX_TOKEN_BYTES 32			/* hexadecimal digits of a token */
 #define OUTBOX_REPLY_BYTES 400			/* of a server's reply that is kept; cut */
 #define OUTBOX_FAR_S	   ((int64_t)3 * 86400) /* nothing is put off for longer than a day */
-#define OUTBOX_LEASE_S	   900 /* a claim holds as long at least; more than a transfer may take */
+#define OUTBOX_LEASE_S	   1800 /* a claim holds as long at least; more than a transfer may take */
 
 enum outbox_state { OUTBOX_PENDING, OUTBOX_SENT, OUTBOX_GIVEN_UP, OUTBOX_SUPPRESSED };
 const char *outbox_state_word(enum outbox_state);
