@@ -287,9 +287,12 @@ session_end_of_headers(struct session *s, const struct mta *mta)
 enum answer
 session_body(struct session *s, const struct mta *mta, struct slice chunk)
 {
-	bool more = s->message.outgoing != NULL && outgoing_body(s->message.outgoing, chunk);
+	bool more = false;
 
-	(void)mta;
+	/* libmilter lets an MTA leave it out; without it nobody would want the body. */
+	(void)session_end_of_headers(s, mta);
+	if (s->message.outgoing != NULL)
+		more = outgoing_body(s->message.outgoing, chunk);
 	if (s->message.sealing != NULL && sealing_body(s->message.sealing, chunk))
 		more = true;
 	if (s->message.evaluation != NULL && evaluation_body(s->message.evaluation, chunk))

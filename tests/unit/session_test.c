@@ -466,6 +466,13 @@ test_no_end_of_headers(void **state)
 	assert_int_equal(session_end_of_message(g.session, &g.mta), ANSWER_REJECT);
 	(void)session_mail(g.session, &g.mta, "<x@evil.example>");
 	assert_int_equal(session_end_of_message(g.session, &g.mta), ANSWER_REJECT);
+	/* Nor is a body lost that comes before it. */
+	(void)session_mail(g.session, &g.mta, "<x@evil.example>");
+	(void)session_header(g.session, &g.mta, "From", " a@reject.example");
+	(void)session_header(g.session, &g.mta, "DKIM-Signature",
+	    " v=1; a=rsa-sha256; d=reject.example; s=s; h=from; bh=AAAA; b=AAAA");
+	assert_int_equal(session_body(g.session, &g.mta, SLICE("x")), ANSWER_CONTINUE);
+	assert_int_equal(session_end_of_message(g.session, &g.mta), ANSWER_REJECT);
 	/* Said twice, it counts once; the sanitizers would tell. */
 	(void)session_mail(g.session, &g.mta, "<x@evil.example>");
 	(void)session_header(g.session, &g.mta, "From", " a@reject.example");
