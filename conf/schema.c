@@ -200,9 +200,9 @@ const struct conf_setting conf_settings[] = {
 	  .text = "Message with more than one From field, or with authors of more than one domain. DMARC does not cover "
 		  "it, so accepting it opens a way around DMARC." },
 	{ .name = "on_malformed_from", .kind = CONF_WORD, .value = "reject", .words = fault_actions, AT(decide.on_malformed_from),
-	  .text = "Message whose From field can't be read." },
+	  .text = "Message whose From field can't be read, can be read in more than one way, or names no domain." },
 	{ .name = "on_no_author", .kind = CONF_WORD, .value = "reject", .words = fault_actions, AT(decide.on_no_author),
-	  .text = "Message without a From field, or without a domain in it." },
+	  .text = "Message without a From field." },
 	{ .name = "on_spf_fail", .kind = CONF_WORD, .value = "accept", .words = fault_actions, AT(decide.on_spf_fail),
 	  .text = "Message that fails SPF where the author's domain has no DMARC policy. Forwarded mail fails SPF." },
 	{ .name = "on_iprev_fail", .kind = CONF_WORD, .value = "accept", .words = fault_actions, AT(decide.on_iprev_fail),

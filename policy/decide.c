@@ -100,9 +100,6 @@ decide_author(const struct decision *d)
 	} else if (author->malformed != NULL) {
 		action = d->rules->on_malformed_from;
 		text = arena_printf(d->arena, "the From field is malformed: %s", author->malformed);
-	} else if (author->domain_count == 0) {
-		action = d->rules->on_no_author;
-		text = "the From field names no domain";
 	} else {
 		return false;
 	}

@@ -67,8 +67,8 @@ struct decide_rules {			  /* borrowed by decide(), immutable */
 	enum action on_policy_quarantine; /* default quarantine */
 	enum action on_temperror;	  /* tempfail (default) or accept */
 	enum action on_several_authors; /* several From fields or author domains; default reject */
-	enum action on_malformed_from;	/* default reject */
-	enum action on_no_author;	/* no From field, or no domain in it; default reject */
+	enum action on_malformed_from;	/* From malformed, or without a domain; default reject */
+	enum action on_no_author;	/* no From field; default reject */
 	enum action on_spf_fail;	/* only where no DMARC policy applies; default accept */
 	enum action on_iprev_fail;	/* likewise; default accept */
 	bool list_rule; /* list_evidence turns reject into quarantine; default true */

@@ -59,8 +59,7 @@ author_is_one(struct arena *a, const struct author *author, struct dmarc_verdict
 	if (author->domain_count > 1)
 		return author_is_out(out, DMARC_R_SEVERAL_AUTHORS, list_domains(a, author));
 	if (author->domain_count == 0)
-		return author_is_out(out, DMARC_R_NO_AUTHOR,
-		    author->malformed != NULL ? author->malformed : "no address with a domain");
+		return author_is_out(out, DMARC_R_NO_AUTHOR, author->malformed);
 	return true;
 }
 

@@ -30,8 +30,8 @@ struct author { /* what the From fields say */
 	size_t mailbox_count;
 	struct slice *domains; /* distinct author domains, normal form, in order */
 	size_t domain_count;
-	const char
-	    *malformed; /* NULL, or why (static or arena text): readers may see another author */
+	const char *malformed; /* NULL, or why (static or arena text): readers may see another
+				  author, or there is no author domain */
 	const char
 	    *odd; /* NULL, or what is outside the grammar and misleads nobody (static text) */
 };
