@@ -11,4 +11,4 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab.fronts import run_on_native
 
 if __name__ == "__main__":
-    sys.exit(run_on_native(("postfix_test.py", "signing_test.py")))
+    sys.exit(run_on_native(("postfix_test.py", "signing_test.py", "submission_test.py")))
