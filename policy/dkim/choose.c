@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdint.h>
+
 #include "policy/dkim/internal.h"
 #include "policy/syntax/domain.h"
 
 /* RFC 6008 4 asks for 8 characters and more where those don't do; beyond this many nobody looks. */
 #define LABEL_MIN 8
 #define LABEL_MAX 64
+
+/* More than any number of labels. */
+#define CLOSENESS_EQUAL	  SIZE_MAX
+#define CLOSENESS_RELATED (SIZE_MAX - 1)
 
 static size_t
 common_prefix(struct slice a, struct slice b)
@@ -40,17 +46,51 @@ dkim_signatures_label(struct arena *a, const struct header_list *header,
 	}
 }
 
-/* How much a pass of this d= could help the message: 0 is most. */
-static unsigned
-rank(struct slice domain, const struct slice *authors, size_t author_count)
+/* How many labels are the same in both names, counted from the right; neither covers the other. */
+static size_t
+common_labels(struct slice a, struct slice b)
 {
-	unsigned best = 2;
+	size_t n = 0;
+
+	for (size_t i = 1; i <= a.len && i <= b.len && a.p[a.len - i] == b.p[b.len - i]; i++)
+		n += a.p[a.len - i] == '.';
+	return n;
+}
+
+/*
+ * How much a pass of this d= could help the message. Which names share an organizational domain
+ * only the DNS knows, but they share its labels.
+ */
+static size_t
+closeness(struct slice domain, const struct slice *authors, size_t author_count)
+{
+	size_t best = 0;
 
 	for (size_t i = 0; i < author_count; i++) {
+		size_t here = common_labels(domain, authors[i]);
+
 		if (slice_equal(domain, authors[i]))
-			return 0;
+			return CLOSENESS_EQUAL;
 		if (domain_covers(domain, authors[i]) || domain_covers(authors[i], domain))
-			best = 1;
+			here = CLOSENESS_RELATED;
+		if (here > best)
+			best = here;
+	}
+	return best;
+}
+
+/* The topmost of the closest that are left, or NULL. */
+static struct dkim_signature *
+next_choice(struct dkim_signature *signatures, size_t count)
+{
+	struct dkim_signature *best = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		struct dkim_signature *s = &signatures[i];
+
+		if (s->verdict.reason == DKIM_R_NONE && !s->chosen &&
+		    (best == NULL || s->closeness > best->closeness))
+			best = s;
 	}
 	return best;
 }
@@ -63,20 +103,15 @@ void
 dkim_signatures_choose(struct dkim_signature *signatures, size_t count, uint32_t max,
     const struct slice *author_domains, size_t author_domain_count)
 {
-	uint32_t chosen = 0;
+	struct dkim_signature *s;
 
-	for (unsigned wanted = 0; wanted <= 2; wanted++) {
-		for (size_t i = 0; i < count; i++) {
-			struct dkim_signature *s = &signatures[i];
-
-			if (s->verdict.reason != DKIM_R_NONE || s->chosen ||
-			    rank(s->tags.domain, author_domains, author_domain_count) != wanted)
-				continue;
-			s->related = wanted < 2;
-			s->chosen = chosen < max;
-			chosen += s->chosen;
-			if (!s->chosen)
-				s->verdict.reason = DKIM_R_SKIPPED;
-		}
+	for (size_t i = 0; i < count; i++) {
+		s = &signatures[i];
+		s->closeness = closeness(s->tags.domain, author_domains, author_domain_count);
+		s->related = s->closeness >= CLOSENESS_RELATED;
 	}
+	for (uint32_t n = 0; n < max && (s = next_choice(signatures, count)) != NULL; n++)
+		s->chosen = true;
+	while ((s = next_choice(signatures, count)) != NULL)
+		s->verdict.reason = DKIM_R_SKIPPED;
 }

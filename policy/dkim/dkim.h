@@ -118,8 +118,9 @@ struct dkim_verifier;
 
 /*
  * Read all DKIM-Signature fields, choose the ones to verify (d= equal to an author domain first,
- * then d= that covers or lies under one, then the rest, each topmost first) and prefetch their
- * keys. author_domains: normal form. Borrows all; header and lookups must outlive the verifier.
+ * then d= that covers or lies under one, then by how many labels are common; topmost first where
+ * that is the same) and prefetch their keys. author_domains: normal form. Borrows all; header and
+ * lookups must outlive the verifier.
  */
 struct dkim_verifier *dkim_verifier_new(struct arena *a, const struct crypto *c, struct lookups *l,
     const struct dkim_options *options, const struct header_list *header,

@@ -38,6 +38,7 @@ struct dkim_signature {
 	bool has_identity;
 	bool below_domain;		/* the domain of i= is below d= */
 	bool chosen;			/* to be verified */
+	size_t closeness;		/* of d= to the author domains: see choose.c */
 	bool related;			/* d= is an author domain, one above or below it */
 	bool watched;			/* to be diagnosed if it fails */
 	size_t readings[DKIM_READINGS]; /* watched: numbers in their bodies */

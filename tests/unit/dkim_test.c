@@ -303,6 +303,37 @@ aligned_first(void **state)
 	arena_free(&a);
 }
 
+/* PITFALLS 23: nor that of the author's organization, which has another name below it. */
+static void
+siblings_before_strangers(void **state)
+{
+	const struct slice author = SLICE("news.a.example");
+	struct arena *a = arena_new(TEXT_MAX);
+	struct test_message m;
+	struct dkim_verdict got;
+	struct dkim_verifier *v;
+	struct world w;
+
+	(void)state;
+	world_open(&w, dkim_lab_zone(a, NULL));
+	test_message_read(a, slice_str(dkim_lab_message), &m);
+	dkim_lab_prepend(a, &m, "DKIM-Signature",
+	    dkim_lab_sign(a, " v=1; a=rsa-sha256; d=sub.a.example; s=rsa; h=From" SIGNED, &m));
+	for (size_t i = 0; i < 20; i++)
+		dkim_lab_prepend(a, &m, "DKIM-Signature",
+		    dkim_lab_sign(a, " v=1; a=rsa-sha256; d=b.example; s=rsa; h=From" SIGNED, &m));
+	v = dkim_verifier_new(
+	    w.arena, w.crypto, w.lookups, &dkim_lab_options, &m.header, &author, 1, DKIM_LAB_NOW_S);
+	(void)dkim_verifier_body(v, m.body);
+	dkim_verifier_finish(v, &got);
+	assert_int_equal(got.signatures[20].result, DKIM_PASS);
+	for (size_t i = 0; i < 20; i++)
+		assert_int_equal(got.signatures[i].result, i < 7 ? DKIM_PASS : DKIM_POLICY);
+	dkim_verifier_fini(&v);
+	world_close(&w);
+	arena_free(&a);
+}
+
 static void
 too_many_fields(void **state)
 {
@@ -395,6 +426,7 @@ main(void)
 		cmocka_unit_test(lengths_beside_each_other),
 		cmocka_unit_test(skips_the_rest),
 		cmocka_unit_test(aligned_first),
+		cmocka_unit_test(siblings_before_strangers),
 		cmocka_unit_test(too_many_fields),
 		cmocka_unit_test(labels_tell_apart),
 		cmocka_unit_test(signature_over_signature),
