@@ -7,10 +7,12 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "policy/base/limits.h"
 #include "tests/harness/milter_rig.h"
 #include "tests/support/mta_script.h"
 
@@ -20,7 +22,9 @@
 #define WAITING_PEERS 24
 #define THREADS_AT_REST                                                                            \
 	24 /* loops, libunbound, log and the like, on a machine with many processors */
-#define SAID_MAX 8192
+#define SAID_MAX    8192
+#define CROWD	    (LIMIT_MILTER_THREADS + 100)
+#define WAITING_KIB 32 /* a message that waits: a session, the stack and the buffer of a thread */
 
 static bool
 is_native(void)
@@ -35,6 +39,19 @@ now_ms(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* A descriptor for each of a crowd. */
+static void
+allow_files(void)
+{
+	struct rlimit files;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	if (files.rlim_max < CROWD + 100)
+		skip();
+	files.rlim_cur = files.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
 }
 
 static size_t
@@ -310,29 +327,53 @@ test_peer_does_not_read(void **state)
 	rig_close(&g);
 }
 
-/* Many that wait for DNS hold up nobody who need not. */
-static void
-test_waiting_holds_nobody_up(void **state)
+/* A DNS server that says nothing; assayd asks it from then on. */
+static int
+open_silent_dns(struct rig *g, void **state)
 {
-	const char *const fields[] = { "From", " a@reject.example", NULL };
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	int silent = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct milter_client c[WAITING_PEERS], free_one;
 	socklen_t len = sizeof(sin);
-	uint64_t began, took;
-	struct rig g;
 
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(bind(silent, (const struct sockaddr *)&sin, sizeof(sin)), 0);
 	assert_int_equal(getsockname(silent, (struct sockaddr *)&sin, &len), 0);
 	((struct stage *)*state)->forwarder_port = ntohs(sin.sin_port);
-	rig_open(&g, state, false, "dns_timeout = 3s\ndns_budget = 4s\n");
+	rig_open(g, state, false, "dns_timeout = 3s\ndns_budget = 4s\n");
 	((struct stage *)*state)->forwarder_port = 0;
+	return silent;
+}
+
+/* All of a message, whose answer has to wait for DNS. */
+static void
+send_waiting(struct milter_client *c)
+{
+	const char *const fields[] = { "From", " a@reject.example", NULL };
+
+	send_envelope_and_header(c, "<a@reject.example>", fields);
+	must(c, milter_send_eom(c));
+}
+
+static void
+expect_put_off(struct milter_client *c)
+{
+	assert_int_equal(milter_wait(c), 'y');
+	assert_int_equal(strncmp(c->reply, "451 4.", 6), 0);
+}
+
+/* Many that wait for DNS hold up nobody who need not. */
+static void
+test_waiting_holds_nobody_up(void **state)
+{
+	struct milter_client c[WAITING_PEERS], free_one;
+	uint64_t began, took;
+	struct rig g;
+	int silent = open_silent_dns(&g, state);
+
 	began = now_ms();
 	for (size_t i = 0; i < WAITING_PEERS; i++) {
 		open_client(&c[i], &g, 6, "192.0.2.1");
-		send_envelope_and_header(&c[i], "<a@reject.example>", fields);
-		must(&c[i], milter_send_eom(&c[i]));
+		send_waiting(&c[i]);
 	}
 	open_client(&free_one, &g, 6, "127.0.0.1"); /* trusted: no DNS */
 	for (int i = 0; i < 20; i++)
@@ -341,8 +382,7 @@ test_waiting_holds_nobody_up(void **state)
 	if (is_native() && getenv("ASSAY_SANITIZED") == NULL)
 		assert_true(took < 2500);
 	for (size_t i = 0; i < WAITING_PEERS; i++) {
-		assert_int_equal(milter_wait(&c[i]), 'y');
-		assert_int_equal(strncmp(c[i].reply, "451 4.", 6), 0);
+		expect_put_off(&c[i]);
 		assert_int_equal(c[i].progress_count, 1);
 	}
 	/* Side by side: not one after the other. */
@@ -350,6 +390,49 @@ test_waiting_holds_nobody_up(void **state)
 	for (size_t i = 0; i < WAITING_PEERS; i++)
 		milter_close(&c[i]);
 	milter_close(&free_one);
+	rig_close(&g);
+	(void)close(silent);
+}
+
+/* More that wait for DNS than there may be threads: the rest waits with its loop, nobody is
+ * refused, everybody is answered. */
+static void
+test_more_wait_than_threads(void **state)
+{
+	static struct milter_client c[CROWD];
+	size_t threads, most = 0;
+	long before;
+	struct rig g;
+	int silent;
+
+	if (!is_native())
+		skip();
+	allow_files();
+	silent = open_silent_dns(&g, state);
+	for (size_t i = 0; i < CROWD; i++)
+		open_client(&c[i], &g, 6, "192.0.2.1");
+	before = memory_kib(&g);
+	assert_true(threads_of(&g) <= THREADS_AT_REST);
+	for (size_t i = 0; i < CROWD; i++) /* none of this waits for an answer */
+		send_waiting(&c[i]);
+	for (int i = 0; i < WAIT_MS / 50 && most < LIMIT_MILTER_THREADS; i++) {
+		threads = threads_of(&g);
+		most = threads > most ? threads : most;
+		sleep_ms(50);
+	}
+	print_message("%d wait: %zu threads, %ld KiB more\n", CROWD, most, memory_kib(&g) - before);
+	if (getenv("ASSAY_SANITIZED") == NULL)
+		assert_true(memory_kib(&g) - before < CROWD * WAITING_KIB);
+	for (size_t i = 0; i < CROWD; i++) {
+		expect_put_off(&c[i]);
+		if (i % 100 == 0 && (threads = threads_of(&g)) > most)
+			most = threads;
+		milter_close(&c[i]);
+	}
+	assert_true(most >= LIMIT_MILTER_THREADS);
+	assert_true(most <= LIMIT_MILTER_THREADS + THREADS_AT_REST);
+	assert_false(child_logged(&g.assayd, "connection closed", 1, 0));
+	assert_false(child_logged(&g.assayd, "no new connections", 1, 0));
 	rig_close(&g);
 	(void)close(silent);
 }
@@ -367,6 +450,7 @@ main(void)
 		cmocka_unit_test_teardown(test_long_field, rig_teardown),
 		cmocka_unit_test_teardown(test_peer_does_not_read, rig_teardown),
 		cmocka_unit_test_teardown(test_waiting_holds_nobody_up, rig_teardown),
+		cmocka_unit_test_teardown(test_more_wait_than_threads, rig_teardown),
 	};
 
 	return run_on_stage(tests);

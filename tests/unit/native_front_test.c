@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The native front below its sockets: whole conversations, and the time a peer has for them. */
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -456,21 +459,49 @@ wait_for_links(struct loops *all, size_t count)
 	assert_int_equal(atomic_load(&all->links), count);
 }
 
-/* The other end of a socket of this process. */
-static int
-find_peer(int fd)
+/* One loop, a thread, real sockets. */
+struct loop_rig {
+	struct rig *g;
+	struct loops all;
+	struct sockaddr_in address;
+};
+
+static void
+loop_open(struct loop_rig *r)
 {
-	struct sockaddr_in own, peer;
+	socklen_t len = sizeof(r->address);
+	const char *why = "?";
 
-	for (int other = 3; other < 256; other++) {
-		socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+	r->g = rig_open();
+	r->all = (struct loops){ .home = &r->g->home, .timeout_ms = TIMEOUT_MS };
+	r->all.listener = listener_open("inet:0@127.0.0.1", &why);
+	r->all.stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->all.team = team_new(loop_lead);
+	assert_int_equal(loop_add(&r->all), 0);
+	assert_true(team_add(r->all.team, r->all.list[0]));
+	assert_int_equal(getsockname(r->all.listener, (struct sockaddr *)&r->address, &len), 0);
+}
 
-		if (getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
-		    getpeername(other, (struct sockaddr *)&peer, &peer_len) == 0 &&
-		    own.sin_port == peer.sin_port)
-			return other;
-	}
-	return -1;
+static void
+loop_close(struct loop_rig *r)
+{
+	loops_stop(&r->all);
+	team_wait(&r->all.team);
+	loops_free(&r->all);
+	(void)close(r->all.listener);
+	(void)close(r->all.stop_event);
+	rig_close(r->g);
+}
+
+/* Connect, and say that. */
+static int
+loop_peer(const struct loop_rig *r, const void *bytes, size_t len)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(connect(fd, (const struct sockaddr *)&r->address, sizeof(r->address)), 0);
+	assert_int_equal(send(fd, bytes, len, 0), len);
+	return fd;
 }
 
 /*
@@ -481,35 +512,117 @@ static void
 test_closed_while_another_has_the_socket(void **state)
 {
 	const struct timespec moment = { 0, 50000000 };
-	struct rig *g = rig_open();
-	struct loops all = { .home = &g->home, .timeout_ms = TIMEOUT_MS };
-	struct sockaddr_in address;
-	socklen_t len = sizeof(address);
-	const char *why = "?";
-	int client, copy;
+	struct loop_rig r;
+	int client, stay[2];
+	char byte;
+	pid_t child;
 
 	(void)state;
-	all.listener = listener_open("inet:0@127.0.0.1", &why);
-	all.stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	all.team = team_new(loop_lead);
-	assert_int_equal(loop_add(&all), 0);
-	assert_true(team_add(all.team, all.list[0]));
-	client = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(getsockname(all.listener, (struct sockaddr *)&address, &len), 0);
-	assert_int_equal(connect(client, (struct sockaddr *)&address, len), 0);
-	wait_for_links(&all, 1);
-	copy = dup(find_peer(client));
-	assert_true(copy >= 0);
-	(void)close(client);
-	wait_for_links(&all, 0);
+	loop_open(&r);
+	client = loop_peer(&r, "", 0);
+	wait_for_links(&r.all, 1);
+	assert_int_equal(pipe(stay), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		(void)close(stay[1]);
+		_exit((int)read(stay[0], &byte, 1)); /* 0: its end */
+	}
+	(void)shutdown(client, SHUT_RDWR);
+	wait_for_links(&r.all, 0);
 	(void)nanosleep(&moment, NULL);
-	(void)close(copy);
-	loops_stop(&all);
-	team_wait(&all.team);
-	loops_free(&all);
-	(void)close(all.listener);
-	(void)close(all.stop_event);
-	rig_close(g);
+	(void)close(stay[0]);
+	(void)close(stay[1]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	(void)close(client);
+	loop_close(&r);
+}
+
+/* ---- time goes by ---- */
+
+#define LATE_S 20
+
+/* What the front's clock is ahead of the system's. */
+static _Atomic(time_t) ahead_s;
+
+/* The system's, but for the one clock that nothing but link_clock_ms() asks. */
+int
+clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int rc = (int)syscall(SYS_clock_gettime, id, ts);
+
+	if (id == CLOCK_MONOTONIC_COARSE)
+		ts->tv_sec += ahead_s;
+	return rc;
+}
+
+/* Let so many seconds pass, and the loop look at its deadlines: it has when it serves the second of
+ * two that come and go. */
+static void
+pass(struct loop_rig *r, time_t seconds)
+{
+	const struct timespec moment = { 0, 1000000 };
+	char byte;
+
+	ahead_s += seconds;
+	for (int i = 0; i < 2; i++) {
+		/* QUIT before the negotiation: hung up on at once. */
+		int fd = loop_peer(r, "\0\0\0\1Q", 5);
+
+		while (recv(fd, &byte, 1, 0) < 0)
+			(void)nanosleep(&moment, NULL);
+		(void)close(fd);
+	}
+}
+
+static bool
+is_open(int fd)
+{
+	char answers[1024];
+	ssize_t n;
+
+	while ((n = recv(fd, answers, sizeof(answers), MSG_DONTWAIT)) > 0)
+		continue;
+	return n < 0 && errno == EAGAIN;
+}
+
+/* With the numbers that are in limits.h: who says nothing at all, who stops in the middle of a
+ * frame, and who is silent between two. None of them early, by what a machine may be late. */
+static void
+test_time_is_up(void **state)
+{
+	struct mta_script s = { .len = 0 };
+	int silent, half, idle;
+	struct loop_rig r;
+	size_t offer;
+
+	(void)state;
+	mta_offer(&s, 6, 0x1ff, MTA_STEPS_V6);
+	offer = s.len;
+	mta_connect(&s, "192.0.2.1");
+	loop_open(&r);
+	silent = loop_peer(&r, "", 0);
+	half = loop_peer(&r, s.bytes, s.len - 1);
+	idle = loop_peer(&r, s.bytes, offer);
+	pass(&r, 0);
+	pass(&r, GREETING_MS / 1000 - LATE_S);
+	assert_true(is_open(silent));
+	pass(&r, 2 * LATE_S);
+	assert_false(is_open(silent));
+	assert_true(is_open(half));
+	pass(&r, (FRAME_MS - GREETING_MS) / 1000 - 2 * LATE_S);
+	assert_true(is_open(half));
+	pass(&r, 2 * LATE_S);
+	assert_false(is_open(half));
+	assert_true(is_open(idle));
+	pass(&r, (TIMEOUT_MS - FRAME_MS) / 1000 - 2 * LATE_S);
+	assert_true(is_open(idle));
+	pass(&r, 2 * LATE_S);
+	assert_false(is_open(idle));
+	wait_for_links(&r.all, 0);
+	for (int *fd = (int[]){ silent, half, idle, -1 }; *fd >= 0; fd++)
+		(void)close(*fd);
+	loop_close(&r);
 }
 
 int
@@ -528,6 +641,7 @@ main(void)
 		cmocka_unit_test(test_shutting_down),
 		cmocka_unit_test(test_deadlines),
 		cmocka_unit_test(test_closed_while_another_has_the_socket),
+		cmocka_unit_test(test_time_is_up),
 	};
 
 	return cmocka_run_group_tests_name("native_front", tests, NULL, NULL);
