@@ -9,7 +9,7 @@
 
 #include "policy/verdict.h"
 
-/* "SPF of evil.example is pass, not aligned", "SPF of a.example is fail ("-all" of a.example)" */
+/* "SPF of a.example is fail (-all of a.example)" */
 const char *explain_spf(struct arena *a, const struct spf_verdict *spf);
 
 /* "DKIM of d1.example (selector s1) is fail: body hash did not verify" */

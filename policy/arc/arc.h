@@ -34,7 +34,7 @@ struct arc_seal {
 
 struct arc_verdict {
 	enum arc_result result;
-	uint32_t instances;    /* highest i= met; 0: no ARC field */
+	uint32_t instances;    /* highest i= that could be read; 0: none */
 	int oldest_pass;       /* RFC 8617 5.2 step 5; 0: every AMS passes; -1: not known */
 	struct slice domain;   /* d= of the newest ARC-Seal; empty: not known */
 	struct slice selector; /* its s= */

@@ -132,7 +132,7 @@ check_message_signature(struct arc_verifier *v, const struct arc_signature *s)
 
 	if (tags->has_expires_at && tags->expires_at < v->now_s)
 		return "expired";
-	if (tags->has_signed_at && tags->signed_at > v->now_s + (int64_t)v->options->clock_skew_s)
+	if (tags->has_signed_at && tags->signed_at - (int64_t)v->options->clock_skew_s > v->now_s)
 		return "signed in the future";
 	why = check_form(v, s, tags->header_canon, s->body);
 	if (why != NULL && !s->canon_given)

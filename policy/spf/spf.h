@@ -125,7 +125,7 @@ struct spf_span {
 
 struct spf_term {
 	enum spf_mechanism mechanism;
-	enum spf_result result;	  /* of the qualifer: what a match gives */
+	enum spf_result result;	  /* of the qualifier: what a match gives */
 	struct spf_span written;  /* with its qualifier */
 	struct spf_span argument; /* domain-spec, or the address of ip4 and ip6; empty: none */
 	uint8_t prefix4_bits, prefix6_bits;

@@ -89,16 +89,39 @@ seal(struct lab *l, enum arc_result found, const char *body, struct arc_sealed *
 }
 
 static struct arc_verdict
-validate(struct lab *l, const char *body)
+validate_at(struct lab *l, const char *body, int64_t now_s)
 {
 	struct arc_verifier *v = arc_verifier_new(
-	    l->w.arena, l->w.crypto, l->w.lookups, &options, &l->header, NOW);
+	    l->w.arena, l->w.crypto, l->w.lookups, &options, &l->header, now_s);
 	struct arc_verdict verdict;
 
 	(void)arc_verifier_body(v, slice_str(body));
 	arc_verifier_finish(v, &verdict);
 	arc_verifier_fini(&v);
 	return verdict;
+}
+
+static struct arc_verdict
+validate(struct lab *l, const char *body)
+{
+	return validate_at(l, body, NOW);
+}
+
+/* RFC 6376 3.5: t= in the future, by more than clocks differ. */
+static void
+times(void **state)
+{
+	struct arc_sealed set;
+	struct lab l;
+
+	(void)state;
+	open_lab(&l);
+	assert_null(seal(&l, ARC_NONE, "x\r\n", &set));
+	assert_int_equal(validate_at(&l, "x\r\n", NOW - 301).result, ARC_FAIL);
+	assert_int_equal(validate_at(&l, "x\r\n", NOW - 300).result, ARC_PASS);
+	assert_int_equal(validate_at(&l, "x\r\n", 0).result, ARC_FAIL);
+	assert_int_equal(validate_at(&l, "x\r\n", INT64_MAX).result, ARC_PASS);
+	close_lab(&l);
 }
 
 /* RFC 8617 4.2.1: fifty hops that each change the body; the fifty-first adds nothing. */
@@ -332,6 +355,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(times),
 		cmocka_unit_test(fifty_hops),
 		cmocka_unit_test(long_field_takes_room_once),
 		cmocka_unit_test(failed_chain),
