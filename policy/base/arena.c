@@ -10,6 +10,7 @@
 
 #define FIRST_BLOCK_BYTES 8192 /* what an idle connection keeps */
 #define BLOCK_BYTES	  32768
+#define LARGE_BYTES	  (BLOCK_BYTES / 4) /* more of a block is never left empty */
 #define ALIGNMENT	  _Alignof(max_align_t)
 
 struct block {
@@ -20,10 +21,12 @@ struct block {
 
 struct arena {
 	size_t ceiling_bytes;
+	struct block *first; /* kept until the end */
 	/* Reset together by arena_reset(). */
 	struct block *newest;
-	size_t fill; /* bytes taken of newest->data */
-	size_t used; /* bytes given out in all */
+	size_t fill;	     /* bytes taken of newest->data */
+	struct block *large; /* with one object each */
+	size_t used;	     /* bytes given out in all */
 };
 
 static struct block *
@@ -49,19 +52,28 @@ arena_new(size_t ceiling_bytes)
 	if (a == NULL)
 		out_of_memory(sizeof(*a));
 	a->ceiling_bytes = ceiling_bytes;
-	a->newest = block_new(FIRST_BLOCK_BYTES, NULL);
+	a->first = a->newest = block_new(FIRST_BLOCK_BYTES, NULL);
 	return a;
+}
+
+/* Free b and the older ones down to `kept`, which is left. */
+static struct block *
+free_blocks(struct block *b, const struct block *kept)
+{
+	while (b != kept) {
+		struct block *older = b->next;
+
+		free(b);
+		b = older;
+	}
+	return b;
 }
 
 void
 arena_reset(struct arena *a)
 {
-	while (a->newest->next != NULL) {
-		struct block *older = a->newest->next;
-
-		free(a->newest);
-		a->newest = older;
-	}
+	a->newest = free_blocks(a->newest, a->first);
+	a->large = free_blocks(a->large, NULL);
 	a->fill = 0;
 	a->used = 0;
 }
@@ -72,7 +84,7 @@ arena_free(struct arena **a)
 	if (*a == NULL)
 		return;
 	arena_reset(*a);
-	free((*a)->newest);
+	free((*a)->first);
 	free(*a);
 	*a = NULL;
 }
@@ -86,13 +98,17 @@ take(struct arena *a, size_t size)
 	if (size > SIZE_MAX - ALIGNMENT)
 		out_of_memory(size);
 	size = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+	a->used += size;
 	if (size > a->newest->size - a->fill) {
-		a->newest = block_new(size > BLOCK_BYTES ? size : BLOCK_BYTES, a->newest);
+		if (size > LARGE_BYTES) {
+			a->large = block_new(size, a->large);
+			return a->large->data;
+		}
+		a->newest = block_new(BLOCK_BYTES, a->newest);
 		a->fill = 0;
 	}
 	p = a->newest->data + a->fill;
 	a->fill += size;
-	a->used += size;
 	return p;
 }
 

@@ -2,6 +2,7 @@
 #include "tests/support/support.h"
 
 #include <dirent.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -34,6 +35,20 @@ world_close(struct world *w)
 	resolver_free(&w->resolver);
 	crypto_free(&w->crypto);
 	arena_free(&w->arena);
+}
+
+/* Of the run-time libraries of sanitizers. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+size_t
+heap_in_use(void)
+{
+	struct mallinfo2 info;
+
+	if (__sanitizer_get_current_allocated_bytes != NULL)
+		return __sanitizer_get_current_allocated_bytes();
+	info = mallinfo2();
+	return info.uordblks + info.hblkhd;
 }
 
 struct slice

@@ -30,6 +30,9 @@ struct world {
 void world_open(struct world *w, const char *zone);
 void world_close(struct world *w);
 
+/* Bytes of the heap that are in use: those of malloc(), or of a sanitizer's own. */
+size_t heap_in_use(void);
+
 /* The whole file; fails the test when it can't be read. Arena memory. */
 struct slice read_file(struct arena *a, const char *path);
 
