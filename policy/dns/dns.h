@@ -199,7 +199,7 @@ struct dns_unbound_options {
 };
 
 /*
- * libunbound behind one thread. All set-up of the library happens here, before its threads exist.
+ * libunbound on a thread of its own. All set-up of the library happens here, before that exists.
  * A name server that can't be reached is no error yet. NULL with *error_r set (arena text).
  * MT: may be called again at reload, while an older one is in use, but by one thread at a time; the
  * library's configuration parser, which is not thread-safe, is never called. Not before a fork.

@@ -1,53 +1,54 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * NAME         unbound - the only door to libunbound
- * DESCRIPTION  The library is used in one way: an asynchronous context whose work is done by a
- *              thread of the library's own (ub_ctx_async(ctx, 1)), and a thread of ours that hands
- *              questions in, waits on ub_fd() and calls ub_process(). ub_resolve() is never used:
- *              it builds a whole resolver worker for each call, 442 us against 7.
+ * DESCRIPTION  The library is used by its event interface (ub_ctx_create_ub_event()): one thread of
+ *              ours hands questions in, and the library's work is done on that thread, whenever a
+ *              descriptor or a timer of its own is ready (events.h). Answers come as packets, which
+ *              packet.h reads. ub_resolve() is never used: it builds a whole resolver for each
+ *              call. Nor is ub_resolve_async(): its own thread stands behind two pipes, through
+ *              which every question and every answer is copied.
  *
- *              Every call into the context after set-up is made by that thread of ours. So a
- *              callback never runs while a job is being cancelled or freed, and there is no lock
+ *              Every call into the context after set-up is made by that thread. So there is no lock
  *              order between the library and us: start() takes backend->lock to queue the job,
  *              nothing else while holding it, and no lock is held when a request is completed.
  *
  *              The library promises a callback for every question. OpenDKIM#149 is what happens to
  *              those who believe it: bogus data, no callback, descriptors gone. Here each job has
  *              its own deadline, kept by our thread: then the request is completed as a time-out
- *              and the job cancelled, whatever the library is doing. With a thread, ub_cancel()
- *              only marks the query; its socket is closed when the library has given up on the
- *              server by itself, which the settings below make a matter of seconds.
+ *              and the job cancelled, whatever the library is doing. ub_cancel() takes away the
+ *              callback only; the socket is closed when the library has given up on the server by
+ *              itself, which the settings below make a matter of seconds.
  * BUGS         The library's cache of one megabyte stands behind ours: resolver_flush() does not
- *              reach it. Its thread does not survive a fork. Its log is the process's, not the
- *              context's. Built without libevent it uses select(), which ends at descriptor 1024.
+ *              reach it. Its log is the process's, not the context's.
  */
-#include <sys/eventfd.h>
 #include <sys/queue.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unbound-event.h>
 #include <unbound.h>
 #include <unistd.h>
 
+#include "policy/dns/events.h"
 #include "policy/dns/internal.h"
-#include "policy/dns/wire.h"
+#include "policy/dns/packet.h"
 
-#define CLASS_IN       1
-#define RCODE_NOERROR  0
-#define RCODE_NXDOMAIN 3
-#define POLL_IDLE_MS   60000
+#define CLASS_IN 1
+#define IDLE_MS	 60000
+
+/* What ub_event_callback_type calls sec. */
+enum { SEC_INSECURE = 0, SEC_BOGUS = 1, SEC_SECURE = 2 };
 
 /* One request in the library's hands. */
 struct job {
 	TAILQ_ENTRY(job) link;
 	struct unbound_backend *owner;
-	struct dns_request *request; /* NULL: completed without the library */
+	struct dns_request *request;
 	uint64_t deadline_ms;
 	int async_id;
 };
@@ -56,37 +57,19 @@ TAILQ_HEAD(job_list, job);
 struct unbound_backend {
 	struct dns_backend backend; /* first */
 	struct ub_ctx *ctx;	    /* MT: the thread, after set-up */
-	int wake;		    /* eventfd: something is in incoming, or closing */
+	struct events *events;	    /* woken: something is in incoming, or closing */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	struct job_list incoming; /* MT: lock */
 	bool closing;		  /* MT: lock */
 	atomic_size_t open;	  /* jobs in all */
 	/* MT: the thread only */
-	struct job_list running; /* by deadline, earliest first */
-	struct job_list orphans; /* cancelled in vain: the callback may come yet */
-	struct arena *scratch;	 /* one answer long */
-	bool broken;		 /* the library's thread is gone */
+	struct job_list running;  /* by deadline, earliest first */
+	struct job *being_handed; /* to the library; NULL: it has answered already */
+	struct arena *scratch;	  /* one answer long */
 };
 
 /* ---- answers ---- */
-
-static bool
-read_records(struct arena *a, const struct ub_result *result, struct dns_answer *draft)
-{
-	enum dns_type type = (enum dns_type)result->qtype;
-	struct dns_record *records = arena_array(a, LIMIT_DNS_RECORDS, sizeof(*records));
-
-	for (size_t i = 0; result->data[i] != NULL && i < LIMIT_DNS_RECORDS; i++) {
-		struct slice rdata = slice_of(result->data[i], (size_t)result->len[i]);
-
-		if (wire_record(a, type, rdata, &records[i]) != 0)
-			return false;
-		draft->count++;
-	}
-	draft->records = records;
-	return true;
-}
 
 static struct dns_answer
 tempfail(enum dns_reason reason, const char *detail)
@@ -95,29 +78,6 @@ tempfail(enum dns_reason reason, const char *detail)
 		.reason = reason,
 		.security = reason == DNS_R_BOGUS ? DNS_BOGUS : DNS_INSECURE,
 		.detail = slice_str(detail) };
-}
-
-static struct dns_answer
-draft_of(struct arena *a, int error, const struct ub_result *result)
-{
-	struct dns_answer draft = { .status = DNS_NODATA };
-
-	if (error != 0 || result == NULL)
-		return tempfail(DNS_R_SERVFAIL, ub_strerror(error));
-	/* RFC 4035 5.5: bogus data is no data; the rcode does not matter any more. */
-	if (result->bogus)
-		return tempfail(DNS_R_BOGUS, result->why_bogus);
-	if (result->rcode != RCODE_NOERROR && result->rcode != RCODE_NXDOMAIN)
-		return tempfail(DNS_R_SERVFAIL, arena_printf(a, "rcode %d", result->rcode));
-	draft.ttl_s = result->ttl > 0 ? (uint32_t)result->ttl : 0;
-	draft.security = result->secure ? DNS_SECURE : DNS_INSECURE;
-	if (result->rcode == RCODE_NXDOMAIN)
-		draft.status = DNS_NXDOMAIN;
-	else if (result->havedata)
-		draft.status = DNS_OK;
-	if (draft.status == DNS_OK && !read_records(a, result, &draft))
-		return tempfail(DNS_R_MALFORMED, NULL);
-	return draft;
 }
 
 /* ---- jobs; on the thread ---- */
@@ -129,34 +89,42 @@ job_free(struct job *job)
 	free(job);
 }
 
-/* Complete the request; job and its place in a list are the caller's. */
+/* Complete the request and free the job, which is in no list any more. */
 static void
 complete(struct job *job, const struct dns_answer *draft)
 {
 	struct dns_request *request = job->request;
 
-	job->request = NULL;
+	job_free(job);
 	request->done(request, dns_answer_make(draft, request->type));
 }
 
-/* Called by ub_process(). */
+/* The library has an answer, or gives up; perhaps from within ub_resolve_event(). */
 static void
-on_result(void *arg, int error, struct ub_result *result)
+on_answer(
+    void *arg, int rcode, void *packet, int packet_len, int sec, char *why_bogus, int ratelimited)
 {
 	struct job *job = arg;
 	struct unbound_backend *u = job->owner;
+	struct dns_answer draft;
 
-	if (job->request == NULL) {
-		TAILQ_REMOVE(&u->orphans, job, link);
+	(void)ratelimited;
+	/* RFC 4035 5.5: bogus data is no data; the rcode does not matter any more. */
+	if (sec == SEC_BOGUS || why_bogus != NULL) {
+		draft = tempfail(DNS_R_BOGUS, why_bogus);
+	} else if (rcode != 0 || packet == NULL || packet_len < 0) {
+		draft = tempfail(DNS_R_SERVFAIL, arena_printf(u->scratch, "rcode %d", rcode));
 	} else {
-		struct dns_answer draft = draft_of(u->scratch, error, result);
-
-		TAILQ_REMOVE(&u->running, job, link);
-		complete(job, &draft);
-		arena_reset(u->scratch);
+		draft = packet_answer(
+		    u->scratch, slice_of(packet, (size_t)packet_len), job->request->type);
+		if (draft.status != DNS_TEMPFAIL && sec == SEC_SECURE)
+			draft.security = DNS_SECURE;
 	}
-	ub_resolve_free(result);
-	job_free(job);
+	if (u->being_handed == job)
+		u->being_handed = NULL;
+	TAILQ_REMOVE(&u->running, job, link);
+	complete(job, &draft);
+	arena_reset(u->scratch);
 }
 
 /* The library reads master-file text: what zone text escapes must be escaped for it as well. */
@@ -196,34 +164,33 @@ static void
 submit(struct unbound_backend *u, struct job *job)
 {
 	char name[4 * LIMIT_DOMAIN_BYTES + 1];
-	int rc = UB_PIPE;
+	struct dns_answer draft;
+	int rc, id = 0;
 
 	presentation(job->request->name, name);
-	if (!u->broken)
-		rc = ub_resolve_async(u->ctx, name, (int)job->request->type, CLASS_IN, job,
-		    on_result, &job->async_id);
-	if (rc != 0) {
-		struct dns_answer draft = tempfail(DNS_R_SERVFAIL, ub_strerror(rc));
-
-		complete(job, &draft);
-		job_free(job);
-		return;
-	}
 	insert_by_deadline(&u->running, job);
+	u->being_handed = job;
+	rc = ub_resolve_event(u->ctx, name, (int)job->request->type, CLASS_IN, job, on_answer, &id);
+	if (u->being_handed == NULL)
+		return; /* answered, and freed */
+	u->being_handed = NULL;
+	job->async_id = id;
+	if (rc == 0)
+		return;
+	draft = tempfail(DNS_R_SERVFAIL, ub_strerror(rc));
+	TAILQ_REMOVE(&u->running, job, link);
+	complete(job, &draft);
 }
 
-/* End a running job without the library. */
+/* End a running job without the library. A query that it does not know has no callback either. */
 static void
 give_up(struct unbound_backend *u, struct job *job, enum dns_reason reason)
 {
 	struct dns_answer draft = tempfail(reason, NULL);
 
 	TAILQ_REMOVE(&u->running, job, link);
+	(void)ub_cancel(u->ctx, job->async_id);
 	complete(job, &draft);
-	if (ub_cancel(u->ctx, job->async_id) == 0)
-		job_free(job); /* its callback will not come */
-	else
-		TAILQ_INSERT_TAIL(&u->orphans, job, link);
 }
 
 static void
@@ -250,23 +217,16 @@ take_incoming(struct unbound_backend *u, struct job_list *list)
 	return !closing;
 }
 
-static void
-wait_for_work(struct unbound_backend *u)
+/* Until the next deadline. */
+static uint64_t
+time_to_wait(const struct unbound_backend *u)
 {
-	struct pollfd fds[2] = { { .fd = u->wake, .events = POLLIN },
-		{ .fd = u->broken ? -1 : ub_fd(u->ctx), .events = POLLIN } };
 	const struct job *first = TAILQ_FIRST(&u->running);
-	uint64_t now = dns_monotonic_ms(), count;
-	int timeout_ms = POLL_IDLE_MS;
+	uint64_t now = dns_monotonic_ms();
 
-	if (first != NULL && first->deadline_ms < now + POLL_IDLE_MS)
-		timeout_ms = first->deadline_ms > now ? (int)(first->deadline_ms - now) : 0;
-	if (poll(fds, 2, timeout_ms) <= 0)
-		return;
-	if (fds[0].revents != 0 && read(u->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		bug("dns: eventfd: %s", strerror(errno));
-	if (fds[1].revents != 0 && ub_process(u->ctx) != 0)
-		u->broken = true; /* deadlines end what is running */
+	if (first == NULL)
+		return IDLE_MS;
+	return first->deadline_ms > now ? first->deadline_ms - now : 0;
 }
 
 static void *
@@ -285,7 +245,7 @@ work(void *arg)
 		}
 		expire(u);
 		if (open)
-			wait_for_work(u);
+			events_turn(u->events, time_to_wait(u));
 	}
 	while ((job = TAILQ_FIRST(&u->running)) != NULL)
 		give_up(u, job, DNS_R_CLOSING);
@@ -298,7 +258,6 @@ static void
 unbound_start(struct dns_backend *backend, struct dns_request *request)
 {
 	struct unbound_backend *u = (struct unbound_backend *)backend;
-	const uint64_t one = 1;
 	struct job *job;
 	bool closing, awake; /* awake: told already, and takes all there is */
 
@@ -323,27 +282,19 @@ unbound_start(struct dns_backend *backend, struct dns_request *request)
 		struct dns_answer draft = tempfail(DNS_R_CLOSING, NULL);
 
 		complete(job, &draft);
-		job_free(job);
 		return;
 	}
-	if (!awake && write(u->wake, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		bug("dns: eventfd: %s", strerror(errno));
+	if (!awake)
+		events_wake(u->events);
 }
 
 static void
 backend_free(struct unbound_backend *u)
 {
-	struct job *job;
-
-	/* Stops the library's thread; no callback comes afterwards. */
+	/* Ends whatever the library has under way; there are no callbacks. */
 	if (u->ctx != NULL)
 		ub_ctx_delete(u->ctx);
-	while ((job = TAILQ_FIRST(&u->orphans)) != NULL) {
-		TAILQ_REMOVE(&u->orphans, job, link);
-		job_free(job);
-	}
-	if (u->wake >= 0)
-		(void)close(u->wake);
+	events_free(&u->events);
 	(void)pthread_mutex_destroy(&u->lock);
 	arena_free(&u->scratch);
 	free(u);
@@ -353,13 +304,11 @@ static void
 unbound_close(struct dns_backend *backend)
 {
 	struct unbound_backend *u = (struct unbound_backend *)backend;
-	const uint64_t one = 1;
 
 	(void)pthread_mutex_lock(&u->lock);
 	u->closing = true;
 	(void)pthread_mutex_unlock(&u->lock);
-	if (write(u->wake, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		bug("dns: eventfd: %s", strerror(errno));
+	events_wake(u->events);
 	(void)pthread_join(u->thread, NULL);
 	backend_free(u);
 }
@@ -510,10 +459,10 @@ set_up(struct arena *a, struct unbound_backend *u, const struct dns_unbound_opti
 
 	if (log == NULL)
 		out_of_memory(0);
-	u->ctx = ub_ctx_create();
+	u->ctx = ub_ctx_create_ub_event(events_base(u->events));
 	if (u->ctx == NULL) {
 		*error_r = "libunbound can't start";
-	} else if (ub_ctx_debugout(u->ctx, log) != 0 || ub_ctx_async(u->ctx, 1) != 0) {
+	} else if (ub_ctx_debugout(u->ctx, log) != 0) {
 		*error_r = "libunbound refuses our settings";
 	} else if (set_servers(a, u->ctx, options, error_r) == 0 &&
 	    set_anchor(a, u->ctx, options->trust_anchor_file, error_r) == 0) {
@@ -553,13 +502,12 @@ dns_unbound_new(struct arena *a, const struct dns_unbound_options *options, cons
 	u->backend.calls = &unbound_calls;
 	TAILQ_INIT(&u->incoming);
 	TAILQ_INIT(&u->running);
-	TAILQ_INIT(&u->orphans);
 	u->scratch = arena_new(SIZE_MAX);
-	u->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	u->events = events_new();
 	if (pthread_mutex_init(&u->lock, NULL) != 0)
 		bug("pthread_mutex_init");
-	if (u->wake < 0) {
-		*error_r = arena_printf(a, "eventfd: %s", strerror(errno));
+	if (u->events == NULL) {
+		*error_r = arena_printf(a, "epoll or eventfd: %s", strerror(errno));
 	} else if (set_up(a, u, options, error_r) == 0) {
 		int rc = start_thread(u);
 

@@ -36,6 +36,14 @@ wire_u16(struct wire *w)
 	return (uint16_t)(high << 8 | wire_u8(w));
 }
 
+uint32_t
+wire_ttl(struct wire *w)
+{
+	uint32_t high = wire_u16(w), low = wire_u16(w);
+
+	return high > INT16_MAX ? 0 : high << 16 | low;
+}
+
 struct slice
 wire_name(struct wire *w, struct arena *a)
 {
@@ -47,7 +55,7 @@ wire_name(struct wire *w, struct arena *a)
 	while ((n = wire_u8(w)) > 0) {
 		struct slice label = wire_bytes(w, n);
 
-		/* Compression pointers have the two upper bits set; libunbound has undone them. */
+		/* Compression pointers have the two upper bits set; packet.c has undone them. */
 		if (w->error || n > LIMIT_LABEL_BYTES || len + n + 1 > sizeof(text) ||
 		    slice_find(label, '.') != SLICE_NONE) {
 			w->error = true;

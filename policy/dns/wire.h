@@ -17,6 +17,8 @@ struct wire {
 uint8_t wire_u8(struct wire *w);
 uint16_t wire_u16(struct wire *w);
 struct slice wire_bytes(struct wire *w, size_t n);
+/* Seconds; one with its first bit set counts as zero (RFC 2181 8). */
+uint32_t wire_ttl(struct wire *w);
 
 /*
  * An uncompressed name as arena text in normal form, empty for the root. A label with a dot in it

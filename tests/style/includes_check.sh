@@ -30,6 +30,7 @@ cli/		policy/ report/ conf/ cli/ config.h
 # One door a library: header, then who may include it.
 doors='
 unbound.h	policy/dns/unbound.c
+unbound-event.h	policy/dns/unbound.c policy/dns/events.c
 openssl/	policy/crypto/
 libmilter/	milter/
 confuse.h	conf/
