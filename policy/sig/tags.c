@@ -92,7 +92,16 @@ sig_tag_c(struct arena *a, struct slice value, void *obj, const char **why_r)
 int
 sig_tag_d(struct arena *a, struct slice value, void *obj, const char **why_r)
 {
-	return domain_normalize(a, value, &((struct sig_tags *)obj)->domain, why_r);
+	struct slice domain;
+
+	if (domain_normalize(a, value, &domain, why_r) != 0)
+		return -1;
+	/* RFC 6376 3.5: domain-name of RFC 5321. "bank.example(.evil.example" is in the DNS for
+	 * whoever has evil.example, and another name to careless readers of our results. */
+	if (!domain_is_host_name(domain))
+		return refuse(why_r, "has a byte that no host name holds");
+	((struct sig_tags *)obj)->domain = domain;
+	return 0;
 }
 
 /* RFC 6376 3.5: names of header fields, separated by colons with FWS around; RFC 5322 2.2 ftext */

@@ -69,6 +69,16 @@ domain_normalize(struct arena *a, struct slice in, struct slice *out, const char
 	return 0;
 }
 
+bool
+domain_is_host_name(struct slice domain)
+{
+	for (size_t i = 0; i < domain.len; i++)
+		if (!ascii_is_alnum(domain.p[i]) &&
+		    slice_find(SLICE("-_."), domain.p[i]) == SLICE_NONE)
+			return false;
+	return true;
+}
+
 size_t
 domain_labels(struct slice domain)
 {

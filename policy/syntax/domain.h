@@ -18,6 +18,10 @@
 int domain_normalize(struct arena *a, struct slice in, struct slice *out, const char **why_r)
     __attribute__((warn_unused_result));
 
+/* Nothing but letters, digits, hyphens and, because mail has them, underscores? DNS knows others.
+ */
+bool domain_is_host_name(struct slice domain);
+
 /* How many labels; 0 for the empty name. */
 size_t domain_labels(struct slice domain);
 

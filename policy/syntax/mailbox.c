@@ -146,17 +146,6 @@ add_mailbox(struct reader *r, struct slice local_part, struct slice domain)
 		out->domains[out->domain_count++] = domain;
 }
 
-/* Letters, digits, hyphens, underscores: what a normal form may hold to be an author domain. */
-static bool
-is_host_name(struct slice domain)
-{
-	for (size_t i = 0; i < domain.len; i++)
-		if (!ascii_is_alnum(domain.p[i]) &&
-		    slice_find(SLICE("-_."), domain.p[i]) == SLICE_NONE)
-			return false;
-	return true;
-}
-
 /*
  * Behind the "@": dot-atom or obs-domain (RFC 5322 3.4.1, 4.4), joined in *text. A dot at the end
  * is outside the grammar, but read (one final dot means the same name).
@@ -217,11 +206,11 @@ read_domain(struct reader *r)
 		malformed(r->out, "has an address without a domain");
 	else if (domain_normalize(r->arena, strbuf_slice(&text), &domain, &why) != 0)
 		malformed(r->out, arena_printf(r->arena, "has a domain that %s", why));
-	else if (!is_host_name(domain))
+	else if (!domain_is_host_name(domain))
 		malformed(r->out, "has a domain with a byte that no host name holds");
 	else if (text.p[text.len - 1] == '.')
 		malformed(r->out, "has a domain that ends in a dot");
-	if (!is_host_name(domain))
+	if (!domain_is_host_name(domain))
 		return slice_of(NULL, 0);
 	return domain;
 }

@@ -73,6 +73,8 @@ static const struct row {
 	{ "t= no number", R "; t=now" SIGNED, NULL, DKIM_R_SYNTAX, "tag t is not" },
 	{ "d= no domain", " v=1; a=rsa-sha256; d=a..b; s=rsa; h=From" SIGNED, NULL, DKIM_R_SYNTAX,
 	    "tag d has an empty label" },
+	{ "d= no host name", " v=1; a=rsa-sha256; d=bank.example(.a.example; s=rsa; h=From" SIGNED,
+	    NULL, DKIM_R_SYNTAX, "tag d has a byte that no host name" },
 	{ "algorithm", " v=1; a=falcon-sha256; d=a.example; s=rsa; h=From" SIGNED, NULL,
 	    DKIM_R_ALGORITHM, "" },
 	{ "rsa-sha1, RFC 8301", " v=1; a=rsa-sha1; d=a.example; s=rsa; h=From" SIGNED, NULL,
