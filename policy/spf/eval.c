@@ -245,6 +245,13 @@ begin(struct spf_run *run, struct spf_frame *first)
 	first->via = "";
 	reason = fetch_record(run, run->in->domain, &first->domain, &first->record, &detail);
 	run->out->domain = first->domain;
+	/* RFC 7208 4.3: a malformed domain. Its owner may well have a record for it; but a pass for
+	 * "bank.example(.evil.example" is none that anybody should be shown. */
+	if (reason == SPF_R_NONE && !domain_is_host_name(first->domain)) {
+		reason = SPF_R_NO_DOMAIN;
+		detail = arena_printf(run->arena, "\"%s\" has a byte that no host name holds",
+		    spf_show_name(run, first->domain));
+	}
 	if (reason == SPF_R_NONE)
 		return true;
 	spf_place(run, first->domain, first->record, slice_of(NULL, 0));

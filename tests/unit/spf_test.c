@@ -145,6 +145,8 @@ static const struct row identities[] = {
 	    .from = "u@a123456789012345678901234567890123456789012345678901234567890123.example",
 	    .where = "a123456789012345678901234567890123456789012345678901234567890123.example",
 	    .detail = "label longer than 63" },
+	{ "4.3 no host name", "bank.example(.evil.example TXT 60 \"v=spf1 +all\"", .from = "u@bank.example(.evil.example",
+	    .result = SPF_NONE, .reason = SPF_R_NO_DOMAIN, .where = "bank.example(.evil.example", .detail = "no host name" },
 	{ "4.3 domain literal", "", .from = "u@[192.0.2.1]", .result = SPF_NONE, .reason = SPF_R_NO_DOMAIN,
 	    .where = "[192.0.2.1]", .detail = "address literal" },
 	{ "4.3 nothing at all", "", .from = "@", .result = SPF_NONE, .reason = SPF_R_NO_DOMAIN,
