@@ -93,6 +93,10 @@ const char *report_time(struct arena *a, int64_t time_s);
 int report_write_file(
     struct report_run *r, const char *folder, const char *name, struct slice bytes);
 
+/* Of periods that nobody was told about (store.h), for people: whose, and how much of it. */
+const char *report_forgotten_name(struct arena *a, const struct store_forgotten *f);
+const char *report_forgotten_text(struct arena *a, const struct store_forgotten *f);
+
 /* What is shown of text from outside. */
 const char *report_shown(struct arena *a, struct slice s);
 

@@ -158,6 +158,30 @@ list_suppressed(struct report_run *r, size_t *shown)
 	return 0;
 }
 
+/* ---- what was too old before it was reported ---- */
+
+static void
+show_forgotten(void *ctx, const struct store_forgotten *f)
+{
+	struct listing *l = ctx;
+	struct arena *a = l->run->arena;
+
+	head(l);
+	(void)printf("  %-28s %s\n", report_forgotten_name(a, f), report_forgotten_text(a, f));
+}
+
+static int
+list_forgotten(struct report_run *r, size_t *shown)
+{
+	struct listing l = { r, 0, "Never reported" };
+	const char *error = "?";
+
+	if (store_forgotten(r->store, show_forgotten, &l, &error) != 0)
+		return report_complain(EXIT_INTERNAL, "report_store", error);
+	*shown += l.shown;
+	return 0;
+}
+
 int
 report_list_suppressed(struct report_run *r)
 {
@@ -180,6 +204,8 @@ report_list_command(struct report_run *r)
 	status = list_periods(r, domain, &shown);
 	if (status == 0)
 		status = list_reports(r, domain, &shown);
+	if (status == 0 && domain.len == 0)
+		status = list_forgotten(r, &shown);
 	if (status == 0 && domain.len == 0)
 		status = list_suppressed(r, &shown);
 	if (status == 0 && shown == 0)

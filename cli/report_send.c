@@ -261,6 +261,61 @@ forget(struct report_run *r, const char **error_r)
 	return more;
 }
 
+/* Periods that went unreported, this node's or the fleet's: said once. */
+static void
+say_forgotten(void *ctx, const struct store_forgotten *f)
+{
+	struct work *w = ctx;
+
+	w->failed++;
+	worsen(w, EXIT_REFUSED);
+	say(w, true, "never reported", report_forgotten_name(w->arena, f),
+	    report_forgotten_text(w->arena, f));
+}
+
+static void
+count_forgotten(void *ctx, const struct store_forgotten *f)
+{
+	(void)f;
+	++*(size_t *)ctx;
+}
+
+static int
+tell_forgotten_of(struct work *w, struct db *db, struct store *s, const char **error_r)
+{
+	size_t count = 0;
+
+	if (store_forgotten(s, count_forgotten, &count, error_r) != 0)
+		return -1;
+	if (count == 0) /* as ever: nothing to write */
+		return 0;
+	if (db_begin(db, error_r) != 0)
+		return -1;
+	if (store_forgotten(s, say_forgotten, w, error_r) == 0 &&
+	    store_forgotten_clear(s, error_r) == 0 && db_commit(db, error_r) == 0)
+		return 0;
+	db_rollback(db);
+	return -1;
+}
+
+/* Those of a node's own store are what could not be shipped for so long. */
+static int
+tell_forgotten(struct work *w, const char **error_r)
+{
+	struct report_run *r = w->run;
+	struct store *node;
+	int rc = tell_forgotten_of(w, r->db, r->store, error_r);
+
+	if (rc != 0 || r->queue == NULL || r->queue == r->db)
+		return rc;
+	node = store_open(r->queue, error_r);
+	if (node == NULL)
+		return -1;
+	rc = tell_forgotten_of(w, r->queue, node, error_r);
+	store_close(&node);
+	return rc;
+}
+
 static void
 watch_failure(
     void *ctx, enum send_event event, const char *domain, const char *address, const char *text)
@@ -348,6 +403,8 @@ pass(struct work *w)
 
 	ship(w);
 	rc = make_and_send(w, &sender, &error);
+	if (rc == 0)
+		rc = tell_forgotten(w, &error);
 	if (rc == 0 && !w->sent.no_server)
 		rc = send_failures(w, &sender, &error);
 	end_count(w);

@@ -23,7 +23,8 @@ count_source(void *ctx, const struct report_row *row)
 	struct arena *a = ctx;
 
 	(void)printf("  %6llu  %-39s %-10s DKIM %s, SPF %s, From %s\n",
-	    (unsigned long long)row->count, ip_print(&row->source, text),
+	    (unsigned long long)row->count,
+	    row->source.family == IP_NONE ? "various" : ip_print(&row->source, text),
 	    report_disposition_word(row->disposition), row->dkim_aligned ? "pass" : "fail",
 	    row->spf_aligned ? "pass" : "fail", report_shown(a, row->header_from));
 	return 0;

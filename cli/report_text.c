@@ -41,3 +41,17 @@ report_write_file(struct report_run *r, const char *folder, const char *name, st
 	failed = fclose(f) != 0 || failed;
 	return failed ? report_complain(EXIT_UNREADABLE, path, "can't be written") : 0;
 }
+
+const char *
+report_forgotten_name(struct arena *a, const struct store_forgotten *f)
+{
+	return f->domain.len == 0 ? "other domains" : report_shown(a, f->domain);
+}
+
+const char *
+report_forgotten_text(struct arena *a, const struct store_forgotten *f)
+{
+	return arena_printf(a, "%llu message%s of %s to %s, older than report_keep",
+	    (unsigned long long)f->messages, f->messages == 1 ? "" : "s",
+	    report_time(a, f->begin_s), report_time(a, f->end_s));
+}

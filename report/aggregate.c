@@ -58,6 +58,8 @@ add_mark(struct writing *w, size_t end, const struct report_row *row)
 	m->summary.messages += row->count;
 	if (row->dkim_aligned || row->spf_aligned)
 		m->summary.passed += row->count;
+	if (row->folded)
+		m->summary.folded += row->count;
 	if (row->disposition == REPORT_D_QUARANTINE)
 		m->summary.quarantined += row->count;
 	if (row->disposition == REPORT_D_REJECT)
@@ -92,6 +94,13 @@ error_text(const struct writing *w, const struct aggregate_summary *s)
 		strbuf_printf(&b, "%llu more records (%llu messages) are left out of this report",
 		    (unsigned long long)s->records_left_out,
 		    (unsigned long long)s->messages_left_out);
+	if (s->folded > 0)
+		strbuf_printf(&b,
+		    "%s%llu messages are told by their addresses alone: too many differ in names",
+		    b.len == 0	? ""
+			: lines ? "\n"
+				: "; ",
+		    (unsigned long long)s->folded);
 	while (slice_next(&faults, '\n', &line)) {
 		line = slice_trim(line);
 		if (line.len > 0 && b.len > 0)

@@ -18,7 +18,8 @@
  *              Too large: records are written in the order in which they come. The first that would
  * pass a limit, and all behind it, are left out; the report's "error" says how many records and
  * messages, and it stays one valid report. Rows that can't be reported are left out too and counted
- * alike: no address (mail from a local pipe), no author domain, no messages.
+ * alike: no address (mail from a local pipe, and what report_row_fold() made of it), no author
+ * domain, no messages. "error" also says how many messages are told without names.
  *
  *              Whoever makes rows sees to it that one whose policy was not applied has an override
  *              (RFC 9990 3.1.1.9).
@@ -76,6 +77,7 @@ struct aggregate_summary { /* messages, but for records and sources */
 	uint64_t passed; /* an aligned identifier passed */
 	uint64_t quarantined, rejected;
 	uint64_t records_left_out, messages_left_out;
+	uint64_t folded; /* of messages: without names, see report_row_fold() */
 };
 
 struct aggregate_output { /* arena memory */

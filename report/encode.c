@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/encode.h"
 
+#include <string.h>
+
 #include "policy/base/strbuf.h"
 #include "report/limits.h"
 
 #define POLICY_MARK 'P' /* and then the version of the encoding */
 #define ROW_MARK    'R'
+#define ANSWER_MARK 'A' /* the same, all of whose messages are answers */
+#define FOLDED_MARK 'F' /* the same, folded */
 #define VERSION	    1
 
 /* ---- writing: a number is its bytes base 128, lowest first; a text has its length before it ----
@@ -99,13 +103,21 @@ put_signatures(struct strbuf *b, const struct report_row *r)
 	}
 }
 
+static char
+row_mark(const struct report_row *r)
+{
+	if (r->folded)
+		return FOLDED_MARK;
+	return r->count > 0 && r->answers == r->count ? ANSWER_MARK : ROW_MARK;
+}
+
 struct slice
 report_row_encode(struct arena *a, const struct report_row *r)
 {
 	struct strbuf b;
 
 	strbuf_init(&b, a, REPORT_ENCODED_BYTES);
-	strbuf_char(&b, ROW_MARK);
+	strbuf_char(&b, row_mark(r));
 	strbuf_char(&b, VERSION);
 	put_address(&b, &r->source);
 	put_word(&b, report_disposition_word(r->disposition));
@@ -127,6 +139,25 @@ report_row_encode(struct arena *a, const struct report_row *r)
 	}
 	put_signatures(&b, r);
 	return strbuf_slice(&b);
+}
+
+bool
+report_row_is_marked(struct slice bytes)
+{
+	return bytes.len > 0 && bytes.p[0] == ANSWER_MARK;
+}
+
+struct slice
+report_row_unmark(struct arena *a, struct slice bytes)
+{
+	char *p;
+
+	if (!report_row_is_marked(bytes))
+		return bytes;
+	p = arena_alloc(a, bytes.len);
+	memcpy(p, bytes.p, bytes.len);
+	p[0] = ROW_MARK;
+	return slice_of(p, bytes.len);
 }
 
 /* ---- reading ---- */
@@ -222,11 +253,11 @@ GETTER(get_dkim_result, enum dkim_result, DKIM_RESULTS)
 GETTER(get_spf_result, enum spf_result, SPF_RESULTS)
 
 static struct reader
-reader_of(struct slice bytes, char mark)
+reader_of(struct slice bytes, const char *marks)
 {
 	struct reader r = { .rest = bytes };
 
-	if (bytes.len < 2 || bytes.p[0] != mark)
+	if (bytes.len < 2 || slice_find(slice_str(marks), bytes.p[0]) == SLICE_NONE)
 		complain(&r, "not what it should be");
 	else if (bytes.p[1] != VERSION)
 		complain(&r, "of a version that is not known");
@@ -249,7 +280,7 @@ reader_end(struct reader *r, const char **error_r)
 int
 report_policy_decode(struct slice bytes, struct report_policy *out, const char **error_r)
 {
-	struct reader r = reader_of(bytes, POLICY_MARK);
+	struct reader r = reader_of(bytes, (const char[]){ POLICY_MARK, '\0' });
 
 	*out = (struct report_policy){ 0 };
 	out->domain = get_text(&r, REPORT_NAME_BYTES);
@@ -305,9 +336,9 @@ get_signatures(struct arena *a, struct reader *r, struct report_row *out)
 int
 report_row_decode(struct arena *a, struct slice bytes, struct report_row *out, const char **error_r)
 {
-	struct reader r = reader_of(bytes, ROW_MARK);
+	struct reader r = reader_of(bytes, (const char[]){ ROW_MARK, FOLDED_MARK, '\0' });
 
-	*out = (struct report_row){ 0 };
+	*out = (struct report_row){ .folded = bytes.len > 0 && bytes.p[0] == FOLDED_MARK };
 	out->source = get_address(&r);
 	out->disposition = get_disposition(&r);
 	out->dkim_aligned = get_bool(&r);

@@ -61,32 +61,40 @@ next_word(struct slice *s)
 }
 
 /*
- * RFC 9990 3.5.2, dmarc-subject: "Report Domain: NAME Submitter: NAME [Report-ID: ID]". Older
- * programs write what they like behind it.
+ * RFC 9990 3.5.2, dmarc-subject: "Report Domain: NAME Submitter: NAME [Report-ID: ID]". Programs
+ * write what they like before it ("[Preview]") and behind it.
  */
 static bool
 is_report_subject(struct arena *a, const struct header_list *header)
 {
 	const struct header_field *field = header_find(header, "Subject", 0);
-	struct slice s;
+	struct slice s, word;
 
 	if (field == NULL)
 		return false;
 	s = header_unfold(a, slice_sub(field->value, 0, SUBJECT_READ));
-	return slice_equal_nocase(next_word(&s), SLICE("Report")) &&
-	    slice_equal_nocase(next_word(&s), SLICE("Domain:")) && next_word(&s).len > 0 &&
-	    slice_equal_nocase(next_word(&s), SLICE("Submitter:")) && next_word(&s).len > 0;
+	while ((word = next_word(&s)).len > 0) {
+		struct slice rest = s;
+
+		if (slice_equal_nocase(word, SLICE("Report")) &&
+		    slice_equal_nocase(next_word(&rest), SLICE("Domain:")) &&
+		    next_word(&rest).len > 0 &&
+		    slice_equal_nocase(next_word(&rest), SLICE("Submitter:")) &&
+		    next_word(&rest).len > 0)
+			return true;
+	}
+	return false;
 }
 
 /* ---- bounces ---- */
 
-/* RFC 3834 5: sent by a program, and in answer to something. */
-static bool
-is_automatic(const struct header_list *header)
+/* RFC 3834 5: sent by a program, and whether in answer to something. */
+static struct slice
+auto_submitted(const struct header_list *header)
 {
 	const struct header_field *field = header_find(header, "Auto-Submitted", 0);
 
-	return field != NULL && !slice_starts_nocase(slice_trim(field->value), SLICE("no"));
+	return field == NULL ? SLICE("no") : slice_trim(field->value);
 }
 
 static bool
@@ -108,9 +116,12 @@ report_exempt(struct arena *a, const struct verdict *v, const struct header_list
 		return "an aggregate report";
 	if (header_count(header, "TLS-Report-Domain") > 0)
 		return "a TLS report";
+	if (slice_starts_nocase(auto_submitted(header), SLICE("auto-replied")))
+		return "an automatic reply";
 	if (v->reverse_path.len > 0)
 		return NULL;
-	if (has_type(header, SLICE("message"), SLICE("delivery-status")) || is_automatic(header) ||
+	if (has_type(header, SLICE("message"), SLICE("delivery-status")) ||
+	    !slice_starts_nocase(auto_submitted(header), SLICE("no")) ||
 	    is_from_mailer(&v->author) || header_count(header, "X-Failed-Recipients") > 0)
 		return "a bounce";
 	return NULL;

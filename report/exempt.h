@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * NAME         exempt - mail that never causes a report
- * DESCRIPTION  Reports about mail (aggregate and failure reports, those on TLS, receipts), and
- *              bounces: a report about one is answered by the next, and two reporters feed each
- *              other for ever (PITFALLS, Reports, 21 and 22). Told by what a report says of
- *              itself; whoever dresses his mail up as one is not reported, and no domain owner
- *              learns less than before he asked for reports.
+ * DESCRIPTION  Reports about mail (aggregate and failure reports, those on TLS, receipts), bounces,
+ *              and automatic replies: a report about one is answered by the next, and two reporters
+ *              feed each other for ever (PITFALLS, Reports, 21 and 22). Told by what a message says
+ *              of itself, so who forges may say it too. Hence an aggregate report counts them like
+ *              any other; they are only no reason to send one (worth.h). A failure report is about
+ *              one message, and there is none about one of these.
  */
 #ifndef ASSAY_REPORT_EXEMPT_H
 #define ASSAY_REPORT_EXEMPT_H

@@ -19,6 +19,10 @@
 #define REPORT_RUA_BYTES	4096	/* addresses of rua, the record's own limit; ours; the last dropped */
 #define REPORT_ERRORS_BYTES	1000	/* RFC 9990 3.1.5: not extremely large; cut */
 
+/* One period of one policy configuration: at first. */
+#define REPORT_PERIOD_ROWS	  50000 /* different rows; ours; new ones then without names */
+#define REPORT_PERIOD_FOLDED_ROWS 10000 /* of those, beside them; ours; then without address, too */
+
 /* Encoded (report/encode.h) */
 #define REPORT_ENCODED_BYTES	65536	/* one row or policy; beyond: not one of ours */
 

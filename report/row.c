@@ -306,7 +306,7 @@ fill_spf(struct arena *a, const struct spf_verdict *spf, struct report_row *row)
 /* ---- the row ---- */
 
 static const char *
-why_none(struct arena *a, const struct report_message *m)
+why_none(const struct report_message *m)
 {
 	const struct verdict *v = m->verdict;
 
@@ -318,9 +318,7 @@ why_none(struct arena *a, const struct report_message *m)
 	if (!wants_reports(v->dmarc.record))
 		return "no address for reports";
 	/* It comes again, and would count twice. */
-	if (m->disposition->action == ACTION_TEMPFAIL)
-		return "not taken yet";
-	return report_exempt(a, v, m->header);
+	return m->disposition->action == ACTION_TEMPFAIL ? "not taken yet" : NULL;
 }
 
 const char *
@@ -328,7 +326,7 @@ report_row_make(struct arena *a, const struct report_message *m, struct report_p
     struct report_row *row)
 {
 	const struct verdict *v = m->verdict;
-	const char *why = why_none(a, m);
+	const char *why = why_none(m);
 
 	if (why != NULL)
 		return why;
@@ -339,9 +337,32 @@ report_row_make(struct arena *a, const struct report_message *m, struct report_p
 		.envelope_from = domain_of_path(a, v->reverse_path),
 		.envelope_to = domain_of_path(a, m->recipient),
 		.count = 1,
+		.answers = report_exempt(a, v, m->header) != NULL,
 	};
 	fill_evaluated(a, v, m->disposition, row);
 	fill_signatures(a, v, row);
 	fill_spf(a, &v->spf, row);
 	return NULL;
+}
+
+void
+report_row_fold(struct report_row *row, struct slice policy_domain, bool with_source)
+{
+	struct report_row folded = {
+		.disposition = row->disposition,
+		.dkim_aligned = row->dkim_aligned,
+		.spf_aligned = row->spf_aligned,
+		.override_count = row->override_count,
+		.header_from = policy_domain,
+		.count = row->count,
+		.answers = row->answers,
+		.folded = true,
+	};
+
+	if (with_source)
+		folded.source = row->source;
+	/* RFC 9990 3.1.1.9: where the disposition is not the policy's, a reason MUST be there. */
+	for (size_t i = 0; i < row->override_count; i++)
+		folded.overrides[i].kind = row->overrides[i].kind;
+	*row = folded;
 }

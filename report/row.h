@@ -66,7 +66,9 @@ struct report_row {
 	enum spf_result spf_result;
 	struct slice spf_human_result; /* or empty */
 
-	uint64_t count; /* messages */
+	uint64_t count;	  /* messages */
+	uint64_t answers; /* of them: reports and bounces (report/exempt.h), no reason to report */
+	bool folded;	  /* less is known of it, see report_row_fold() */
 };
 
 struct report_message { /* what a row is made from; borrowed */
@@ -79,10 +81,17 @@ struct report_message { /* what a row is made from; borrowed */
 /*
  * Fill *policy and *row, with a count of 1; text is arena memory: printable ASCII, names as
  * A-labels where they are names, cut to the bounds of report/limits.h. NULL; or why the message
- * makes no row (static text): no policy record applies or it asks for no reports, it was not taken
- * and will come again, or it is of those that never cause a report (report/exempt.h).
+ * makes no row (static text): no policy record applies or it asks for no reports, or it was not
+ * taken and will come again.
  */
 const char *report_row_make(struct arena *a, const struct report_message *m,
     struct report_policy *policy, struct report_row *row);
+
+/*
+ * What is told where there are too many different ones: no names but the policy domain, no results
+ * but whether they passed aligned, and with_source the address, else not even that. The last stands
+ * in no record of a report; it is counted among what is left out (aggregate.h).
+ */
+void report_row_fold(struct report_row *row, struct slice policy_domain, bool with_source);
 
 #endif

@@ -20,6 +20,8 @@
  * batch: NULL, or the number under which a node ships the period (report/ship.h).
  * report_facts: numbers of the store itself. "identity" tells stores apart; "period" and "batch"
  * are the last ids given away, so that none is used twice.
+ * row_count: it has no more rows than this, and counted: not less; answers: of messages (row.h).
+ * report_forgotten: struct store_forgotten.
  */
 static const char *const scripts[] = {
 	"CREATE TABLE report_facts (name TEXT PRIMARY KEY, number BIGINT NOT NULL);"
@@ -32,6 +34,14 @@ static const char *const scripts[] = {
 	"CREATE TABLE report_rows (period BIGINT NOT NULL, digest BYTEA NOT NULL, "
 	"  content BYTEA NOT NULL, messages BIGINT NOT NULL, PRIMARY KEY (period, digest));"
 	"INSERT INTO report_facts VALUES ('period', 0), ('batch', 0);",
+
+	"ALTER TABLE report_periods ADD COLUMN row_count BIGINT NOT NULL DEFAULT 0;"
+	"ALTER TABLE report_periods ADD COLUMN counted BIGINT NOT NULL DEFAULT 0;"
+	"UPDATE report_periods SET row_count = "
+	"  (SELECT count(*) FROM report_rows r WHERE r.period = report_periods.id);"
+	"ALTER TABLE report_rows ADD COLUMN answers BIGINT NOT NULL DEFAULT 0;"
+	"CREATE TABLE report_forgotten (domain TEXT PRIMARY KEY, periods BIGINT NOT NULL, "
+	"  messages BIGINT NOT NULL, begin_s BIGINT NOT NULL, end_s BIGINT NOT NULL);",
 };
 
 static const char no_facts[] = "the table report_facts is not what it should be";
@@ -77,6 +87,7 @@ store_open(struct db *db, const char **error_r)
 	s->db = db;
 	s->setup = arena_new(SETUP_BYTES);
 	s->scratch = arena_new(PAGE_BYTES);
+	s->folding = arena_new(PAGE_BYTES);
 	s->crypto = crypto_new(s->setup, error_r);
 	if (s->crypto != NULL)
 		s->digest = digest_new(s->crypto);
@@ -96,6 +107,7 @@ store_close(struct store **sp)
 	digest_free(&s->digest);
 	crypto_free(&s->crypto);
 	arena_free(&s->scratch);
+	arena_free(&s->folding);
 	arena_free(&s->setup);
 	free(s);
 }
@@ -120,49 +132,6 @@ store_period_at(int64_t at_s, uint32_t period_s, int64_t *begin_s_r, int64_t *en
 		*end_s_r = midnight + DAY_S;
 }
 
-/* ---- writing ---- */
-
-int
-store_begin(struct store *s, const char **error_r)
-{
-	if (db_begin(s->db, error_r) != 0)
-		return -1;
-	for (size_t i = 0; i < STORE_MEMO; i++)
-		s->memo[i].id = 0;
-	s->in_transaction = true;
-	return 0;
-}
-
-int
-store_commit(struct store *s, const char **error_r)
-{
-	s->in_transaction = false;
-	return db_commit(s->db, error_r);
-}
-
-void
-store_rollback(struct store *s)
-{
-	s->in_transaction = false;
-	db_rollback(s->db);
-}
-
-static void
-key_of(struct store *s, struct slice bytes, uint8_t key[STORE_KEY_BYTES])
-{
-	uint8_t whole[SHA256_BYTES];
-
-	digest_update(s->digest, bytes.p, bytes.len);
-	digest_final(s->digest, whole);
-	memcpy(key, whole, STORE_KEY_BYTES);
-}
-
-static struct db_value
-key_value(const uint8_t key[STORE_KEY_BYTES])
-{
-	return db_blob(slice_of((const char *)key, STORE_KEY_BYTES));
-}
-
 int
 store_next_number(struct store *s, const char *name, int64_t *number_r, const char **error_r)
 {
@@ -174,94 +143,6 @@ store_next_number(struct store *s, const char *name, int64_t *number_r, const ch
 	if (found == 0)
 		*error_r = no_facts;
 	return found == 1 ? 0 : -1;
-}
-
-static int
-open_new_period(struct store *s, const struct store_entry *e, const uint8_t policy[STORE_KEY_BYTES],
-    int64_t *id_r, const char **error_r)
-{
-	static const char policy_sql[] =
-	    "INSERT INTO report_policies (digest, domain, policy) VALUES ($1, $2, $3) "
-	    "ON CONFLICT (digest) DO NOTHING";
-	static const char period_sql[] =
-	    "INSERT INTO report_periods (id, policy, begin_s, end_s, state) "
-	    "VALUES ($1, $2, $3, $4, 0)";
-	const struct db_value of_policy[] = { key_value(policy), db_text(e->domain),
-		db_blob(e->policy) };
-	struct db_value of_period[] = { db_null(), key_value(policy), db_int(e->begin_s),
-		db_int(e->end_s) };
-
-	if (db_run(s->db, policy_sql, of_policy, 3, NULL, NULL, error_r) != 0 ||
-	    store_next_number(s, "period", id_r, error_r) != 0)
-		return -1;
-	of_period[0] = db_int(*id_r);
-	return db_run(s->db, period_sql, of_period, 4, NULL, NULL, error_r);
-}
-
-static int
-find_open_period(struct store *s, const struct store_entry *e, int64_t *id_r, const char **error_r)
-{
-	static const char sql[] = "SELECT id FROM report_periods WHERE policy = $1 "
-				  "AND begin_s = $2 AND end_s = $3 AND state = 0";
-	uint8_t policy[STORE_KEY_BYTES];
-	struct db_value params[3];
-	struct store_memo *memo;
-	int found;
-
-	key_of(s, e->policy, policy);
-	memo = &s->memo[(policy[0] << 8 | policy[1]) % STORE_MEMO];
-	if (memo->id != 0 && memcmp(memo->policy, policy, STORE_KEY_BYTES) == 0 &&
-	    memo->begin_s == e->begin_s && memo->end_s == e->end_s) {
-		*id_r = memo->id;
-		return 0;
-	}
-	params[0] = key_value(policy);
-	params[1] = db_int(e->begin_s);
-	params[2] = db_int(e->end_s);
-	found = db_number(s->db, sql, params, 3, id_r, error_r);
-	if (found < 0 || (found == 0 && open_new_period(s, e, policy, id_r, error_r) != 0))
-		return -1;
-	*memo = (struct store_memo){ .begin_s = e->begin_s, .end_s = e->end_s, .id = *id_r };
-	memcpy(memo->policy, policy, STORE_KEY_BYTES);
-	return 0;
-}
-
-int
-store_merge(struct store *s, const struct store_entry *e, const char **error_r)
-{
-	static const char sql[] =
-	    "INSERT INTO report_rows (period, digest, content, messages) VALUES ($1, $2, $3, $4) "
-	    "ON CONFLICT (period, digest) "
-	    "DO UPDATE SET messages = report_rows.messages + excluded.messages";
-	uint8_t key[STORE_KEY_BYTES];
-	struct db_value params[4];
-	int64_t id;
-
-	if (!s->in_transaction)
-		bug("store_merge outside of store_begin");
-	if (find_open_period(s, e, &id, error_r) != 0)
-		return -1;
-	key_of(s, e->row, key);
-	params[0] = db_int(id);
-	params[1] = key_value(key);
-	params[2] = db_blob(e->row);
-	params[3] = db_int((int64_t)e->count);
-	return db_run(s->db, sql, params, 4, NULL, NULL, error_r);
-}
-
-int
-store_append(struct store *s, const struct report_policy *policy, const struct report_row *row,
-    int64_t at_s, uint32_t period_s, const char **error_r)
-{
-	struct store_entry e = { .domain = policy->domain, .count = row->count };
-	int status;
-
-	e.policy = report_policy_encode(s->scratch, policy);
-	e.row = report_row_encode(s->scratch, row);
-	store_period_at(at_s, period_s, &e.begin_s, &e.end_s);
-	status = store_merge(s, &e, error_r);
-	arena_reset(s->scratch);
-	return status;
 }
 
 /* ---- reading periods ---- */
@@ -351,6 +232,7 @@ take_row(void *ctx, const struct db_value *c, size_t column_count)
 		return 0;
 	}
 	row.count = (uint64_t)c[2].number;
+	row.answers = c[3].number <= 0 ? 0 : (uint64_t)c[3].number;
 	r->enough = r->fn(r->ctx, &row) != 0;
 	return r->enough;
 }
@@ -359,7 +241,7 @@ int
 store_rows(struct store *s, int64_t id, store_row_fn *fn, void *ctx, uint64_t *unreadable_r,
     const char **error_r)
 {
-	static const char sql[] = "SELECT digest, content, messages FROM report_rows "
+	static const char sql[] = "SELECT digest, content, messages, answers FROM report_rows "
 				  "WHERE period = $1 AND digest > $2 ORDER BY digest LIMIT 500";
 	struct row_reader r = { .arena = arena_new(PAGE_BYTES), .fn = fn, .ctx = ctx };
 	struct db_value params[] = { db_int(id), db_blob((struct slice){ 0 }) };
@@ -371,7 +253,7 @@ store_rows(struct store *s, int64_t id, store_row_fn *fn, void *ctx, uint64_t *u
 		r.in_page = 0;
 		status = db_run(s->db, sql, params, 2, take_row, &r, error_r);
 		memcpy(after, r.last_key, STORE_KEY_BYTES);
-		params[1] = key_value(after);
+		params[1] = db_blob(slice_of((const char *)after, STORE_KEY_BYTES));
 	} while (status == 0 && r.in_page == ROWS_PER_PAGE && !r.enough);
 	arena_free(&r.arena);
 	*unreadable_r = r.unreadable;
@@ -423,22 +305,113 @@ store_delete_period(
 	return db_run(s->db, period_sql, params, 1, NULL, NULL, error_r);
 }
 
+/* A period that nobody is told about and that is older than it is kept: into the sums of its
+ * domain. Done then: whoever deletes the rest of it counts it no more. */
+static int
+forget_period(struct store *s, int64_t id, const char **error_r)
+{
+	static const char sql[] =
+	    "INSERT INTO report_forgotten (domain, periods, messages, begin_s, end_s) "
+	    "SELECT CASE WHEN (SELECT count(*) FROM report_forgotten) < $2 OR EXISTS "
+	    "  (SELECT 1 FROM report_forgotten f WHERE f.domain = y.domain) "
+	    "  THEN y.domain ELSE '' END, "
+	    " 1, (SELECT coalesce(sum(r.messages), 0) FROM report_rows r WHERE r.period = $1), "
+	    " p.begin_s, p.end_s "
+	    "FROM report_periods p JOIN report_policies y ON y.digest = p.policy "
+	    "WHERE p.id = $1 "
+	    "ON CONFLICT (domain) DO UPDATE SET periods = report_forgotten.periods + 1, "
+	    " messages = report_forgotten.messages + excluded.messages, "
+	    " begin_s = CASE WHEN excluded.begin_s < report_forgotten.begin_s "
+	    "  THEN excluded.begin_s ELSE report_forgotten.begin_s END, "
+	    " end_s = CASE WHEN excluded.end_s > report_forgotten.end_s "
+	    "  THEN excluded.end_s ELSE report_forgotten.end_s END";
+	const struct db_value params[] = { db_int(id), db_int(STORE_FORGOTTEN_MAX) };
+
+	if (db_run(s->db, sql, params, 2, NULL, NULL, error_r) != 0)
+		return -1;
+	return store_period_done(s, id, error_r);
+}
+
+struct old_period {
+	int64_t id;
+	bool done;
+};
+
+static int
+take_old(void *ctx, const struct db_value *c, size_t column_count)
+{
+	(void)column_count;
+	*(struct old_period *)ctx = (struct old_period){ c[0].number, c[1].number == STORE_DONE };
+	return 1;
+}
+
+/* 1: one piece of it is gone; 0: there is none; -1. */
+static int
+prune_one(struct store *s, const struct db_value *params, int64_t max, int64_t *deleted_r,
+    const char **error_r)
+{
+	static const char sql[] = "SELECT id, state FROM report_periods WHERE batch IS NULL AND "
+				  "((state = 2 AND end_s <= $1) OR end_s <= $2) LIMIT 1";
+	struct old_period old = { .id = 0 };
+
+	if (db_run(s->db, sql, params, 2, take_old, &old, error_r) != 0)
+		return -1;
+	if (old.id == 0)
+		return 0;
+	if (!old.done && forget_period(s, old.id, error_r) != 0)
+		return -1;
+	return store_delete_period(s, old.id, max, deleted_r, error_r) == 0 ? 1 : -1;
+}
+
 int
 store_prune(struct store *s, int64_t done_before_s, int64_t any_before_s, const char **error_r)
 {
-	static const char sql[] = "SELECT id FROM report_periods WHERE batch IS NULL AND "
-				  "((state = 2 AND end_s <= $1) OR end_s <= $2) LIMIT 1";
 	const struct db_value params[] = { db_int(done_before_s), db_int(any_before_s) };
-	int64_t left = STORE_PRUNE_ROWS, id, deleted = 0;
+	int64_t deleted = 0;
 	int found = 1;
 
 	/* A period counts as a row, so that many empty ones make no long call either. */
-	for (; left > 0; left -= deleted + 1) {
-		found = db_number(s->db, sql, params, 2, &id, error_r);
-		if (found == 1 && store_delete_period(s, id, left, &deleted, error_r) != 0)
-			found = -1;
-		if (found != 1)
-			break;
-	}
+	for (int64_t left = STORE_PRUNE_ROWS; left > 0 && found == 1; left -= deleted + 1)
+		found = prune_one(s, params, left, &deleted, error_r);
 	return found;
+}
+
+/* ---- what was pruned unreported ---- */
+
+struct forgotten_reader {
+	store_forgotten_fn *fn;
+	void *ctx;
+};
+
+static int
+take_forgotten(void *ctx, const struct db_value *c, size_t column_count)
+{
+	const struct forgotten_reader *r = ctx;
+	const struct store_forgotten f = {
+		.domain = c[0].text,
+		.periods = (uint64_t)c[1].number,
+		.messages = (uint64_t)c[2].number,
+		.begin_s = c[3].number,
+		.end_s = c[4].number,
+	};
+
+	(void)column_count;
+	r->fn(r->ctx, &f);
+	return 0;
+}
+
+int
+store_forgotten(struct store *s, store_forgotten_fn *fn, void *ctx, const char **error_r)
+{
+	static const char sql[] = "SELECT domain, periods, messages, begin_s, end_s "
+				  "FROM report_forgotten ORDER BY domain = '', domain";
+	struct forgotten_reader r = { fn, ctx };
+
+	return db_run(s->db, sql, NULL, 0, take_forgotten, &r, error_r);
+}
+
+int
+store_forgotten_clear(struct store *s, const char **error_r)
+{
+	return db_run(s->db, "DELETE FROM report_forgotten", NULL, 0, NULL, NULL, error_r);
 }

@@ -15,6 +15,7 @@
  *              write the XML; in one transaction put the message into the outbox and mark the
  *              period done. Ids are never used again, and store_identity() tells stores apart: both
  *              together make a Report-ID that stays unique.
+ * *              A period that is pruned before it is done is counted (store_forgotten()).
  *
  *              Transactions are the caller's where a comment says so. Works the same over SQLite
  *              and PostgreSQL.
@@ -50,6 +51,8 @@ struct store_entry {
 	struct slice policy, row;
 	int64_t begin_s, end_s;
 	uint64_t count;
+	uint64_t
+	    answers; /* of count, as in struct report_row; a marked row (encode.h) has no other */
 };
 
 /* db_begin() and db_commit() for what follows. */
@@ -57,7 +60,8 @@ int store_begin(struct store *s, const char **error_r);
 int store_commit(struct store *s, const char **error_r);
 void store_rollback(struct store *s);
 
-/* Between store_begin() and store_commit(). */
+/* Between store_begin() and store_commit(). Beyond REPORT_PERIOD_ROWS different rows of a period a
+ * new one is told in less detail (report_row_fold()): sums stay exact. */
 int store_merge(struct store *s, const struct store_entry *entry, const char **error_r);
 
 /* The same for a row with its count, as an entry of the period that holds at_s. */
@@ -114,5 +118,20 @@ int store_period_done(struct store *s, int64_t id, const char **error_r);
  */
 #define STORE_PRUNE_ROWS 2000
 int store_prune(struct store *s, int64_t done_before_s, int64_t any_before_s, const char **error_r);
+
+/*
+ * Of periods that were pruned and were not done: their sums by domain, of which there are at most
+ * STORE_FORGOTTEN_MAX; the others under an empty domain, last. They stay until they are cleared, by
+ * whoever has told somebody.
+ */
+#define STORE_FORGOTTEN_MAX 1000
+struct store_forgotten {
+	struct slice domain; /* good during the call */
+	uint64_t periods, messages;
+	int64_t begin_s, end_s; /* of the first, of the last */
+};
+typedef void store_forgotten_fn(void *ctx, const struct store_forgotten *forgotten);
+int store_forgotten(struct store *s, store_forgotten_fn *fn, void *ctx, const char **error_r);
+int store_forgotten_clear(struct store *s, const char **error_r);
 
 #endif

@@ -90,6 +90,7 @@ take_row(void *ctx, const struct db_value *c, size_t column_count)
 		.begin_s = c[2].number,
 		.end_s = c[3].number,
 		.count = (uint64_t)c[7].number,
+		.answers = (uint64_t)c[8].number,
 	};
 
 	(void)column_count;
@@ -103,7 +104,8 @@ store_batch_rows(struct store *s, int64_t batch, const struct store_place *after
     store_batch_fn *fn, void *ctx, const char **error_r)
 {
 	static const char sql[] =
-	    "SELECT p.id, r.digest, p.begin_s, p.end_s, y.domain, y.policy, r.content, r.messages "
+	    "SELECT p.id, r.digest, p.begin_s, p.end_s, y.domain, y.policy, r.content, r.messages, "
+	    "r.answers "
 	    "FROM report_periods p JOIN report_policies y ON y.digest = p.policy "
 	    "JOIN report_rows r ON r.period = p.id "
 	    "WHERE p.batch = $1 AND (p.id > $2 OR (p.id = $2 AND r.digest > $3)) "

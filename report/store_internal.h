@@ -16,11 +16,15 @@
 struct store_memo {
 	uint8_t policy[STORE_KEY_BYTES];
 	int64_t begin_s, end_s, id; /* id 0: empty */
+	int64_t row_count;	    /* no more than this */
+	bool counted;		    /* and not less */
+	bool changed;		    /* neither is in the table yet */
 };
 
 struct store {
 	struct db *db;
 	struct arena *setup, *scratch; /* scratch: of one append */
+	struct arena *folding;	       /* of one merge */
 	struct crypto *crypto;
 	struct digest *digest;
 	uint64_t identity;

@@ -18,11 +18,14 @@ was_accepted(enum report_disposition disposition)
 void
 worth_count(struct worth_counts *counts, const struct report_row *row)
 {
+	uint64_t causes = row->count > row->answers ? row->count - row->answers : 0;
+
 	counts->all += row->count;
+	counts->causes += causes;
 	if (row->dkim_aligned || row->spf_aligned)
-		counts->aligned += row->count;
+		counts->aligned += causes;
 	if (was_accepted(row->disposition))
-		counts->accepted += row->count;
+		counts->accepted += causes;
 }
 
 static bool
@@ -38,6 +41,8 @@ worth_reporting(
 {
 	if (counts->all == 0)
 		return answer(false, "no message", why_r);
+	if (counts->causes == 0)
+		return answer(false, "nothing but reports and bounces", why_r);
 	if (rules->when == WORTH_ALWAYS)
 		return answer(true, "every period is reported", why_r);
 	if (counts->aligned > 0)
@@ -48,7 +53,7 @@ worth_reporting(
 		return answer(true, "a message was accepted", why_r);
 	if (rules->when == WORTH_ACCEPTED)
 		return answer(false, "no message passed aligned or was accepted", why_r);
-	if (counts->all >= rules->failures)
+	if (counts->causes >= rules->failures)
 		return answer(true, "enough messages failed", why_r);
 	return answer(false, "all messages were refused, and they were few", why_r);
 }

@@ -24,8 +24,11 @@ struct worth_rules {
 
 struct worth_counts { /* messages */
 	uint64_t all;
-	uint64_t aligned;  /* with an aligned pass */
-	uint64_t accepted; /* neither quarantined nor rejected */
+	/* Of those, all but the answers. A report needs one of them, whatever the rules: else two
+	 * who report would tell each other of their reports for ever. */
+	uint64_t causes;
+	uint64_t aligned;  /* of causes: with an aligned pass */
+	uint64_t accepted; /* of causes: neither quarantined nor rejected */
 };
 
 /* row->count messages more. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * report_fill FILE AT DOMAINS ROWS COUNT [RUA]: put rows for reports into a store, as assayd does:
- * for each of d1.example, d2.example, ... so many rows of COUNT messages each that passed, at the
- * Unix time AT. rua: mailto:rua@dN.example, or RUA.
+ * report_fill FILE AT DOMAINS ROWS COUNT [RUA [ANSWERS]]: put rows for reports into a store, as
+ * assayd does: for each of d1.example, d2.example, ... so many rows of COUNT messages each that
+ * passed, at the Unix time AT. rua: mailto:rua@dN.example, or RUA. ANSWERS of COUNT were reports.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +46,8 @@ fill_domain(struct store *s, const char *domain, const char *rua, const char *co
 			.dkim_aligned = true,
 			.header_from = slice_str(domain),
 			.envelope_from = slice_str(domain),
-			.count = number(argv[5]) };
+			.count = number(argv[5]),
+			.answers = argv[6] != NULL && argv[7] != NULL ? number(argv[7]) : 0 };
 		char ip[32];
 
 		(void)snprintf(ip, sizeof(ip), "10.%u.%u.%u", i >> 16 & 255, i >> 8 & 255, i & 255);
@@ -64,8 +65,8 @@ main(int argc, char **argv)
 	struct db *db;
 	struct store *s;
 
-	if (argc != 6 && argc != 7)
-		die("usage", "FILE AT DOMAINS ROWS COUNT [RUA]");
+	if (argc < 6 || argc > 8)
+		die("usage", "FILE AT DOMAINS ROWS COUNT [RUA [ANSWERS]]");
 	db = db_open_sqlite(argv[1], 5000, &why);
 	if (db == NULL)
 		die(argv[1], why);
@@ -77,7 +78,8 @@ main(int argc, char **argv)
 
 		(void)snprintf(domain, sizeof(domain), "d%u.example", i);
 		(void)snprintf(rua, sizeof(rua), "mailto:rua@%s", domain);
-		fill_domain(s, domain, argc == 7 ? argv[6] : rua, (const char *const *)argv);
+		fill_domain(s, domain, argc > 6 && argv[6][0] != '\0' ? argv[6] : rua,
+		    (const char *const *)argv);
 	}
 	if (store_commit(s, &error) != 0)
 		die(argv[1], error);

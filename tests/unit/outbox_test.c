@@ -489,18 +489,21 @@ suppresses_by_hand(void **state)
 static const struct {
 	const char *name;
 	enum worth_when when;
-	uint64_t all, aligned, accepted;
+	uint64_t causes, aligned, accepted;
 	bool yes;
+	uint64_t answers;
 } worth_rows[] = {
-	{ "nothing", WORTH_ALWAYS, 0, 0, 0, false },
-	{ "an aligned pass", WORTH_PASS, 9, 1, 0, true },
-	{ "accepted, but no pass", WORTH_PASS, 9, 0, 9, false },
-	{ "accepted", WORTH_ACCEPTED, 9, 0, 1, true },
-	{ "refused", WORTH_ACCEPTED, 99, 0, 0, false },
-	{ "few refused", WORTH_FAILURES, 9, 0, 0, false },
-	{ "enough refused", WORTH_FAILURES, 10, 0, 0, true },
-	{ "a pass among few", WORTH_FAILURES, 2, 1, 0, true },
-	{ "one forgery", WORTH_ALWAYS, 1, 0, 0, true },
+	{ "nothing", WORTH_ALWAYS, 0, 0, 0, false, 0 },
+	{ "an aligned pass", WORTH_PASS, 9, 1, 0, true, 0 },
+	{ "accepted, but no pass", WORTH_PASS, 9, 0, 9, false, 0 },
+	{ "accepted", WORTH_ACCEPTED, 9, 0, 1, true, 0 },
+	{ "refused", WORTH_ACCEPTED, 99, 0, 0, false, 0 },
+	{ "few refused", WORTH_FAILURES, 9, 0, 0, false, 0 },
+	{ "enough refused", WORTH_FAILURES, 10, 0, 0, true, 0 },
+	{ "a pass among few", WORTH_FAILURES, 2, 1, 0, true, 0 },
+	{ "one forgery", WORTH_ALWAYS, 1, 0, 0, true, 0 },
+	{ "nothing but answers", WORTH_ALWAYS, 0, 0, 0, false, 99 },
+	{ "answers are no failures", WORTH_FAILURES, 9, 0, 0, false, 99 },
 };
 
 static void
@@ -509,8 +512,12 @@ asks_for_reason(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(worth_rows) / sizeof(worth_rows[0]); i++) {
 		const struct worth_rules rules = { worth_rows[i].when, 10 };
-		const struct worth_counts counts = { worth_rows[i].all, worth_rows[i].aligned,
-			worth_rows[i].accepted };
+		const struct worth_counts counts = {
+			.all = worth_rows[i].causes + worth_rows[i].answers,
+			.causes = worth_rows[i].causes,
+			.aligned = worth_rows[i].aligned,
+			.accepted = worth_rows[i].accepted,
+		};
 		const char *why = NULL;
 
 		if (worth_reporting(&rules, &counts, &why) != worth_rows[i].yes || why == NULL)
@@ -529,9 +536,11 @@ counts_rows(void **state)
 	worth_count(&n,
 	    &(struct report_row){
 		.count = 7, .spf_aligned = true, .disposition = REPORT_D_QUARANTINE });
-	assert_int_equal(n.all, 15);
-	assert_int_equal(n.aligned, 10);
-	assert_int_equal(n.accepted, 3);
+	worth_count(&n, &(struct report_row){ .count = 4, .answers = 3, .spf_aligned = true });
+	assert_int_equal(n.all, 19);
+	assert_int_equal(n.causes, 16);
+	assert_int_equal(n.aligned, 11);
+	assert_int_equal(n.accepted, 4);
 }
 
 static int

@@ -7,6 +7,7 @@
 
 #include "policy/base/strbuf.h"
 #include "policy/evaluation.h"
+#include "report/exempt.h"
 #include "report/limits.h"
 #include "report/row.h"
 #include "tests/support/dkim_signer.h"
@@ -236,45 +237,78 @@ static const struct row {
 	    NULL },
 	{ "only a web address", { EVIL, .fields = { "From: a@http.example" } }, NULL,
 	    "no address for reports", NULL },
+};
 
-	/* PITFALLS, Reports, 21 and 22 */
+/* PITFALLS, Reports, 21 and 22: counted like any other mail, and marked. */
+static const struct {
+	const char *name;
+	struct mail mail;
+	bool answer;
+} answer_rows[] = {
 	{ "another's aggregate report",
 	    { EVIL,
 		.fields = { "From: a@good.example",
 		    "Subject: Report Domain: rcpt.example\r\n Submitter: good.example\r\n "
 		    "Report-ID: <1@good.example>" } },
-	    NULL, "an aggregate report", NULL },
-	{ "in any case and folding",
+	    true },
+	{ "in any case and folding, and with words before it",
 	    { EVIL,
 		.fields = { "From: a@good.example",
-		    "subject:\treport\r\n\tdomain:  rcpt.example SUBMITTER: x.example" } },
-	    NULL, "an aggregate report", NULL },
+		    "subject:\t[Preview] report\r\n\tdomain:  rcpt.example SUBMITTER: "
+		    "x.example" } },
+	    true },
 	{ "a report on TLS by its fields (RFC 8460 5.3)",
-	    { EVIL, .fields = { "From: a@good.example", "TLS-Report-Domain: rcpt.example" } }, NULL,
-	    "a TLS report", NULL },
+	    { EVIL, .fields = { "From: a@good.example", "TLS-Report-Domain: rcpt.example" } },
+	    true },
 	{ "feedback, receipts, TLS reports by their type",
 	    { EVIL,
 		.fields = { "From: a@good.example",
 		    "Content-Type: (x) Multipart/\r\n Report; report-type=feedback-report" } },
-	    NULL, "a report (multipart/report)", NULL },
+	    true },
 	{ "a delivery status without a body",
 	    { "192.0.2.1", "good.example", "<>",
 		.fields = { "From: a@good.example", "Content-Type: message/delivery-status" } },
-	    NULL, "a bounce", NULL },
-	{ "an automatic answer with a null reverse-path",
+	    true },
+	{ "automatic, with a null reverse-path",
 	    { "192.0.2.1", "good.example", "<>",
-		.fields = { "From: a@good.example", "Auto-Submitted: auto-replied" } },
-	    NULL, "a bounce", NULL },
+		.fields = { "From: a@good.example", "Auto-Submitted: auto-generated" } },
+	    true },
 	{ "an old mailer's bounce",
 	    { "192.0.2.1", "good.example", "<>", .fields = { "From: MAILER-DAEMON@good.example" } },
-	    NULL, "a bounce", NULL },
+	    true },
+	{ "an automatic reply, whoever sent it",
+	    { EVIL, .fields = { "From: a@good.example", "Auto-Submitted: auto-replied" } }, true },
 	{ "an automatic message with a sender is mail",
-	    { EVIL, .fields = { "From: a@good.example", "Auto-Submitted: auto-generated" } }, NULL,
-	    NULL, "reject dkim=fail spf=fail | 198.51.100.5 from=good.example " EVIL_SPF },
+	    { EVIL, .fields = { "From: a@good.example", "Auto-Submitted: auto-generated" } },
+	    false },
 	{ "a subject that only begins so is mail",
 	    { EVIL, .fields = { "From: a@good.example", "Subject: Report Domain: is yours" } },
-	    NULL, NULL, "reject dkim=fail spf=fail | 198.51.100.5 from=good.example " EVIL_SPF },
+	    false },
+	{ "mail", { EVIL, .fields = { "From: a@good.example", "Auto-Submitted: no" } }, false },
 };
+
+static void
+marks_answers(void **state)
+{
+	for (size_t i = 0; i < sizeof(answer_rows) / sizeof(answer_rows[0]); i++) {
+		struct arena *a = arena_new(SIZE_MAX);
+		struct evaluation *ev = evaluate(*state, a, &answer_rows[i].mail);
+		const struct verdict *v = evaluation_finish(ev);
+		const struct header_list *header = evaluation_header_list(ev);
+		struct report_policy policy;
+		struct report_row made;
+		struct disposition d;
+
+		decide(a, &decide_defaults, v, SLICE("Q"), &d);
+		assert_null(report_row_make(
+		    a, &(struct report_message){ v, &d, header, { 0 } }, &policy, &made));
+		if (made.count != 1 || made.answers != answer_rows[i].answer ||
+		    (report_exempt(a, v, header) != NULL) != answer_rows[i].answer)
+			fail_msg("%s: %llu", answer_rows[i].name, (unsigned long long)made.answers);
+		evaluation_end(&ev);
+		arena_free(&a);
+	}
+}
 
 static void
 check_row(const struct engine *e, const struct row *row)
@@ -412,6 +446,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(makes_rows),
+		cmocka_unit_test(marks_answers),
 		cmocka_unit_test(tells_the_policy),
 		cmocka_unit_test(orders_signatures),
 	};

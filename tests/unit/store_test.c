@@ -74,7 +74,7 @@ open_empty(const struct backend *b)
 	if (db_script(db,
 		"DROP TABLE IF EXISTS report_facts; DROP TABLE IF EXISTS report_policies; "
 		"DROP TABLE IF EXISTS report_periods; DROP TABLE IF EXISTS report_rows; "
-		"DROP TABLE IF EXISTS assay_schema;",
+		"DROP TABLE IF EXISTS report_forgotten; DROP TABLE IF EXISTS assay_schema;",
 		&error) != 0)
 		fail_msg("%s: %s", b->name, error);
 	db_close(&db);
@@ -134,7 +134,7 @@ read_periods(struct base *b, const struct store_query *query)
 
 struct rows {
 	size_t count;
-	uint64_t messages;
+	uint64_t messages, answers;
 	uint8_t order[4096]; /* last byte of each address */
 };
 
@@ -145,6 +145,7 @@ keep_row(void *ctx, const struct report_row *row)
 
 	seen->order[seen->count++ % sizeof(seen->order)] = row->source.bytes[3];
 	seen->messages += row->count;
+	seen->answers += row->answers;
 	return 0;
 }
 
@@ -183,6 +184,27 @@ equal_rows_are_merged(const struct backend *b)
 	assert_int_equal(seen.p[0].begin_s, NOON - DAY / 2);
 	assert_int_equal(seen.p[0].end_s, NOON + DAY / 2);
 	assert_int_equal(read_rows(&base, seen.p[0].id).messages, 42);
+	close_base(&base);
+}
+
+/* A report or bounce is the same row as other mail: only how many there were is known. */
+static void
+answers_are_counted_beside(const struct backend *b)
+{
+	const struct report_policy policy = policy_of("example.com");
+	const struct store_query all = { 0 };
+	struct report_row row = row_from(1);
+	struct base base = open_empty(b);
+	struct rows rows;
+
+	for (uint64_t i = 0; i < 3; i++) {
+		row.answers = i == 2 ? 0 : 1;
+		append(&base, &policy, &row, NOON, DAY);
+	}
+	rows = read_rows(&base, read_periods(&base, &all).p[0].id);
+	assert_int_equal(rows.count, 1);
+	assert_int_equal(rows.messages, 3);
+	assert_int_equal(rows.answers, 2);
 	close_base(&base);
 }
 
@@ -332,9 +354,24 @@ many_periods_are_read_to_the_end(const struct backend *b)
 	close_base(&base);
 }
 
+#define FORGOTTEN_BYTES 256
+
+/* Domain, periods, messages, days from the first to the last. */
+static void
+keep_forgotten(void *ctx, const struct store_forgotten *f)
+{
+	char *text = ctx;
+	size_t len = strlen(text);
+
+	(void)snprintf(text + len, FORGOTTEN_BYTES - len, "%.*s %llu %llu %lld; ",
+	    SLICE_ARG(f->domain), (unsigned long long)f->periods, (unsigned long long)f->messages,
+	    (long long)((f->end_s - f->begin_s) / DAY - 1));
+}
+
 static void
 pruning_takes_what_it_may(const struct backend *b)
 {
+	char forgotten[FORGOTTEN_BYTES] = "";
 	const struct report_policy policy = policy_of("example.com"),
 				   other = policy_of("example.net");
 	const struct store_query all = { 0 };
@@ -360,6 +397,11 @@ pruning_takes_what_it_may(const struct backend *b)
 	assert_int_equal(
 	    db_number(base.db, "SELECT count(*) FROM report_policies", NULL, 0, &left, &error), 1);
 	assert_int_equal(left, 1);
+	/* What nobody was told of is remembered. */
+	expect_good(store_forgotten(base.store, keep_forgotten, &forgotten, &error));
+	assert_string_equal(forgotten, "example.net 1 1 0; ");
+	expect_good(store_forgotten_clear(base.store, &error));
+	expect_good(store_forgotten(base.store, keep_forgotten, NULL, &error));
 	close_base(&base);
 }
 
@@ -367,6 +409,8 @@ static void
 pruning_comes_in_pieces(const struct backend *b)
 {
 	const struct report_policy policy = policy_of("example.com");
+	const struct report_row row_from_1 = row_from(1);
+	char forgotten[FORGOTTEN_BYTES] = "";
 	struct base base = open_empty(b);
 	size_t calls = 1;
 	int more;
@@ -379,10 +423,14 @@ pruning_comes_in_pieces(const struct backend *b)
 		expect_good(store_append(base.store, &policy, &row, NOON, DAY, &error));
 	}
 	expect_good(store_commit(base.store, &error));
-	while ((more = store_prune(base.store, 0, NOON + DAY, &error)) == 1)
+	append(&base, &policy, &row_from_1, NOON + DAY, DAY);
+	while ((more = store_prune(base.store, 0, NOON + 2 * DAY, &error)) == 1)
 		calls++;
 	assert_int_equal(more, 0);
 	assert_int_equal(calls, 2);
+	/* Its two periods, each once. */
+	expect_good(store_forgotten(base.store, keep_forgotten, &forgotten, &error));
+	assert_string_equal(forgotten, "example.com 2 2101 1; ");
 	assert_int_equal(read_periods(&base, &(const struct store_query){ 0 }).count, 0);
 	close_base(&base);
 }
@@ -415,7 +463,7 @@ later_tables_are_refused(const struct backend *b)
 	int64_t n = 0;
 
 	assert_int_equal(schema_migrate(base.db, "store", NULL, 0, &error), -1);
-	assert_non_null(strstr(error, "version 1"));
+	assert_non_null(strstr(error, "knows up to 0"));
 	/* And a module that is new to it does not mind the others. */
 	expect_good(schema_migrate(base.db, "other",
 	    (const char *const[]){ "CREATE TABLE IF NOT EXISTS other_table (x BIGINT);" }, 1,
@@ -444,6 +492,7 @@ any_byte_may_stand_in_a_row(const struct backend *b)
 
 static const struct backend_case cases[] = {
 	BACKEND_CASE(equal_rows_are_merged),
+	BACKEND_CASE(answers_are_counted_beside),
 	BACKEND_CASE(policy_configurations_are_kept_apart),
 	BACKEND_CASE(only_ended_periods_are_due),
 	BACKEND_CASE(a_closed_period_changes_no_more),

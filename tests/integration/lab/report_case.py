@@ -41,9 +41,9 @@ class Case:
                     'report_org_name = "Us"\nreport_email = "dmarc@us.example"\n'
                     f'dns_mode = forward\ndns_forwarders = {{ "127.0.0.1@{dns_port}" }}\n{settings}')
 
-    def fill(self, domains, rows, count, rua=None, at=AT):
+    def fill(self, domains, rows, count, rua="", at=AT, answers=0):
         subprocess.run([program("tests/integration/report_fill"), self.file, str(at), str(domains), str(rows),
-                        str(count), *([rua] if rua else [])], check=True)
+                        str(count), rua, str(answers)], check=True)
         return self
 
     def report(self, *arguments, env=None, stdin=b"", timeout=60):
