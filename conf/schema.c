@@ -195,7 +195,8 @@ const struct conf_setting conf_settings[] = {
 	{ .name = "on_policy_quarantine", .kind = CONF_WORD, .value = "quarantine", .words = fault_actions, AT(decide.on_policy_quarantine),
 	  .text = "The same where the policy is quarantine." },
 	{ .name = "on_temperror", .kind = CONF_WORD, .value = "tempfail", .words = error_actions, AT(decide.on_temperror),
-	  .text = "Message of which DMARC can't be decided now because DNS fails." },
+	  .text = "Message of which DMARC can't be decided now because DNS fails. One that would be accepted either way, as under "
+		  "a policy of none, is accepted." },
 	{ .name = "on_several_authors", .kind = CONF_WORD, .value = "reject", .words = fault_actions, AT(decide.on_several_authors),
 	  .text = "Message with more than one From field, or with authors of more than one domain. DMARC does not cover "
 		  "it, so accepting it opens a way around DMARC." },

@@ -172,27 +172,45 @@ find_forwarder(const struct decision *d)
 	return NULL;
 }
 
+/* Would SPF, or iprev, alone have the message refused where DMARC asks for nothing? */
+static bool
+refuses_by_spf(const struct decision *d)
+{
+	return d->v->spf.result == SPF_FAIL && d->rules->on_spf_fail != ACTION_ACCEPT &&
+	    find_forwarder(d) == NULL;
+}
+
+static bool
+refuses_by_iprev(const struct decision *d)
+{
+	return d->v->iprev_checked && d->v->iprev.result == IPREV_FAIL &&
+	    d->rules->on_iprev_fail != ACTION_ACCEPT;
+}
+
 /* ---- DMARC ---- */
 
 /* What the table by author domain makes of what the domain owner asks for. */
 static enum dmarc_policy
-apply_rule(const struct decision *d, const struct domain_rule_entry *rule, enum dmarc_policy asked)
+policy_by_rule(const struct domain_rule_entry *rule, enum dmarc_policy asked)
 {
-	enum dmarc_policy wanted = asked;
-
 	if (rule == NULL)
 		return asked;
 	switch (rule->rule) {
 	case RULE_EXEMPT:
-		wanted = DMARC_P_NONE;
-		break;
+		return DMARC_P_NONE;
 	case RULE_REJECT:
-		wanted = DMARC_P_REJECT;
-		break;
+		return DMARC_P_REJECT;
 	case RULE_QUARANTINE:
-		wanted = DMARC_P_QUARANTINE;
-		break;
+		return DMARC_P_QUARANTINE;
 	}
+	bug("policy_by_rule: %d", (int)rule->rule);
+}
+
+static enum dmarc_policy
+apply_rule(const struct decision *d, const struct domain_rule_entry *rule, enum dmarc_policy asked)
+{
+	enum dmarc_policy wanted = policy_by_rule(rule, asked);
+
 	if (wanted != asked)
 		add_override(d, OVERRIDE_LOCAL_POLICY,
 		    arena_printf(d->arena, "author_domain %s%s is %s", rule->subdomains ? "*." : "",
@@ -259,24 +277,53 @@ apply_evidence(const struct decision *d, bool by_local_rule, enum dmarc_policy w
 	return wanted;
 }
 
+/* What local choice does by a policy. */
+static enum action
+action_of(const struct decide_rules *rules, enum dmarc_policy wanted)
+{
+	switch (wanted) {
+	case DMARC_P_UNSET:
+	case DMARC_P_NONE:
+		return ACTION_ACCEPT;
+	case DMARC_P_QUARANTINE:
+		return rules->on_policy_quarantine;
+	case DMARC_P_REJECT:
+		return rules->on_policy_reject;
+	}
+	bug("action_of: %d", (int)wanted);
+}
+
 /* Carry out a policy by the local choice of what "reject" and "quarantine" do. rule: what asks for
  * it, NULL when it is the domain owner. */
 static void
 enforce(const struct decision *d, enum dmarc_policy wanted, const struct domain_rule_entry *rule)
 {
-	bool is_reject = wanted == DMARC_P_REJECT;
 	const char *text = explain_dmarc(d->arena, d->v);
-	enum action action = is_reject ? d->rules->on_policy_reject
-				       : d->rules->on_policy_quarantine;
+	enum action action = action_of(d->rules, wanted);
 
 	d->out->policy_applied = policy_of(action);
 	if (d->out->policy_applied != wanted)
 		add_override(d, OVERRIDE_LOCAL_POLICY,
-		    arena_printf(d->arena, "on_policy_%s is %s",
-			is_reject ? "reject" : "quarantine", action_word(action)));
+		    arena_printf(d->arena, "on_policy_%s is %s", dmarc_policy_word(wanted),
+			action_word(action)));
 	if (rule != NULL)
 		text = arena_printf(d->arena, "local rule for this domain; %s", text);
 	settle(d, action, rule != NULL ? CAUSE_RULE : CAUSE_DMARC, STATUS_MULTIPLE, text);
+}
+
+/*
+ * RFC 9989 5.4: p=none MUST NOT modify how mail is handled. A broken key of such a domain would
+ * hold its mail up until it bounces, though what the key says changes nothing.
+ */
+static bool
+accepts_either_way(const struct decision *d, const struct domain_rule_entry *rule)
+{
+	const struct dmarc_verdict *dmarc = &d->v->dmarc;
+	bool policy_known = dmarc->record != NULL && dmarc->reason == DMARC_R_HIDDEN_PASS;
+
+	return policy_known &&
+	    action_of(d->rules, policy_by_rule(rule, dmarc->policy)) == ACTION_ACCEPT &&
+	    !refuses_by_spf(d) && !refuses_by_iprev(d);
 }
 
 static void
@@ -288,6 +335,8 @@ decide_temperror(const struct decision *d, const struct domain_rule_entry *rule)
 
 	if (action != ACTION_ACCEPT && rule != NULL && rule->rule == RULE_EXEMPT) {
 		(void)apply_rule(d, rule, DMARC_P_UNSET);
+		action = ACTION_ACCEPT;
+	} else if (accepts_either_way(d, rule)) {
 		action = ACTION_ACCEPT;
 	}
 	forwarder = action == ACTION_ACCEPT ? NULL : find_forwarder(d);
@@ -336,8 +385,7 @@ decide_methods(const struct decision *d)
 {
 	const struct verdict *v = d->v;
 
-	if (v->spf.result == SPF_FAIL && d->rules->on_spf_fail != ACTION_ACCEPT &&
-	    find_forwarder(d) == NULL) {
+	if (refuses_by_spf(d)) {
 		const char *text = explain_spf(d->arena, &v->spf);
 
 		if (v->spf.explanation.len > 0)
@@ -346,8 +394,7 @@ decide_methods(const struct decision *d)
 			    arena_printable(
 				d->arena, v->spf.explanation, LIMIT_SPF_EXPLANATION_BYTES));
 		settle(d, d->rules->on_spf_fail, CAUSE_SPF, STATUS_SPF, text);
-	} else if (v->iprev_checked && v->iprev.result == IPREV_FAIL &&
-	    d->rules->on_iprev_fail != ACTION_ACCEPT) {
+	} else if (refuses_by_iprev(d)) {
 		char text[IP_TEXT_BYTES];
 
 		settle(d, d->rules->on_iprev_fail, CAUSE_IPREV, STATUS_IPREV,

@@ -241,8 +241,8 @@ apply(struct dmarc_evaluation *e)
 	soften_policy(e);
 	set_strictness(out);
 	dmarc_align(e);
-	/* Which policy a failed message is under is then not known. */
-	if (out->result == DMARC_FAIL && e->existence_unknown) {
+	/* Which policy a message is under that doesn't pass is then not known. */
+	if (out->result != DMARC_PASS && e->existence_unknown) {
 		out->result = DMARC_TEMPERROR;
 		out->reason = DMARC_R_EXISTENCE;
 		out->detail = e->author;

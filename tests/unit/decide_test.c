@@ -15,7 +15,7 @@ struct found { /* a verdict in a few words */
 	const char *spf_domain;
 	const char *dkim_pass; /* d= of a passing signature, or NULL */
 	const char *client;
-	bool test_mode, list, iprev_fail, l_tag, sealed;
+	bool test_mode, list, iprev_fail, l_tag, sealed, hidden_pass;
 };
 
 struct rules { /* what differs from the defaults */
@@ -69,6 +69,32 @@ static const struct row {
 	    { DMARC_TEMPERROR, DMARC_P_UNSET, SPF_TEMPERROR, "a.example", NULL,
 		.client = "192.0.2.1" },
 	    { .accept_temperror = true }, ACTION_ACCEPT, CAUSE_TEMPERROR, NULL, "", DMARC_P_NONE },
+	{ "temperror under p=none: pass or fail, it is accepted (RFC 9989 5.4)",
+	    { DMARC_TEMPERROR, DMARC_P_NONE, SPF_FAIL, "a.example", NULL, .client = "192.0.2.1",
+		.hidden_pass = true },
+	    { 0 }, ACTION_ACCEPT, CAUSE_TEMPERROR, NULL, "", DMARC_P_NONE },
+	{ "under p=none, not known to be all that applies",
+	    { DMARC_TEMPERROR, DMARC_P_NONE, SPF_FAIL, "a.example", NULL, .client = "192.0.2.1" },
+	    { 0 }, ACTION_TEMPFAIL, CAUSE_TEMPERROR, "451 4.4.3 ", "", DMARC_P_NONE },
+	{ "under p=none, where a failure would be refused by SPF",
+	    { DMARC_TEMPERROR, DMARC_P_NONE, SPF_FAIL, "a.example", NULL, .client = "192.0.2.1",
+		.hidden_pass = true },
+	    { .spf_reject = true }, ACTION_TEMPFAIL, CAUSE_TEMPERROR, "451 4.4.3 ", "",
+	    DMARC_P_NONE },
+	{ "under p=none, where a failure would be refused by iprev",
+	    { DMARC_TEMPERROR, DMARC_P_NONE, SPF_NONE, "a.example", NULL, .client = "192.0.2.1",
+		.hidden_pass = true, .iprev_fail = true },
+	    { .iprev_tempfail = true }, ACTION_TEMPFAIL, CAUSE_TEMPERROR, "451 4.4.3 ", "",
+	    DMARC_P_NONE },
+	{ "under p=none, where a rule says reject",
+	    { DMARC_TEMPERROR, DMARC_P_NONE, SPF_NONE, "a.example", NULL, .client = "192.0.2.1",
+		.hidden_pass = true },
+	    { .domain = &rule_reject }, ACTION_TEMPFAIL, CAUSE_TEMPERROR, "451 4.4.3 ", "",
+	    DMARC_P_NONE },
+	{ "temperror under p=reject",
+	    { DMARC_TEMPERROR, DMARC_P_REJECT, SPF_NONE, "a.example", NULL, .client = "192.0.2.1",
+		.hidden_pass = true },
+	    { 0 }, ACTION_TEMPFAIL, CAUSE_TEMPERROR, "451 4.4.3 ", "", DMARC_P_NONE },
 	{ "temperror from a trusted forwarder",
 	    { DMARC_TEMPERROR, DMARC_P_UNSET, SPF_TEMPERROR, "a.example", NULL,
 		.client = "192.0.2.1" },
@@ -259,6 +285,7 @@ make_verdict(const struct found *f, struct verdict *v)
 	v->dmarc.policy_domain = SLICE("a.example");
 	v->dmarc.record = f->policy == DMARC_P_UNSET ? NULL : &record;
 	v->dmarc.policy_test_mode = f->test_mode;
+	v->dmarc.reason = f->hidden_pass ? DMARC_R_HIDDEN_PASS : DMARC_R_NONE;
 	list_identifiers(v);
 	v->list.stands = f->list;
 	v->list.list = v->list.domain = SLICE("l.example");

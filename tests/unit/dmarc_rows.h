@@ -96,6 +96,8 @@
   .result = DMARC_FAIL, .reason = DMARC_R_NOT_ALIGNED, .policy = "psd bank np reject>reject nonexistent", .org = "a.bank" },
 { .name = "np: existence unknown", .rule = "5.3.6", .from = "x@a.example.com", .zone = AT("example.com", "p=none; np=reject") SERVFAIL("a.example.com"),
   .result = DMARC_TEMPERROR, .reason = DMARC_R_EXISTENCE, .policy = "org example.com p none>none", .detail = "a.example.com" },
+{ .name = "np: existence unknown beside a hidden pass", .rule = "5.3.6", .from = "x@a.example.com", .zone = AT("example.com", "p=none; np=reject") SERVFAIL("a.example.com"),
+  .dkim = "temperror a.example.com", .result = DMARC_TEMPERROR, .reason = DMARC_R_EXISTENCE, .policy = "org example.com p none>none", .detail = "a.example.com" },
 { .name = "np: existence unknown but indifferent", .rule = "5.3.6", .from = "x@a.example.com", .zone = AT("example.com", "p=reject; np=reject") SERVFAIL("a.example.com"),
   .result = DMARC_FAIL, .reason = DMARC_R_NOT_ALIGNED, .policy = "org example.com p reject>reject" },
 { .name = "np: existence unknown, a pass stands", .rule = "5.3.6", .from = "x@a.example.com", .zone = AT("example.com", "p=none; np=reject") SERVFAIL("a.example.com"), .dkim = "pass example.com",
