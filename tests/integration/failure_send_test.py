@@ -9,21 +9,17 @@ import email
 import email.policy
 import os
 import sqlite3
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from lab.assayd import program
 from lab.dns import Nsd
 from lab.process import free_ports, remove_folder, temporary_folder
+from lab.report_case import AT, ZONE_HEAD, Case
 from lab.sink import Sink
 
-NOW = 1795651200
-ZONE = """. 300 IN SOA ns.lab.example. hostmaster.lab.example. 1 3600 600 86400 300
-. 300 IN NS ns.lab.example.
-ns.lab.example. IN A 127.0.0.1
+ZONE = ZONE_HEAD + """\
 _dmarc.owner.example. IN TXT "v=DMARC1; p=reject; ruf=mailto:f@owner.example"
 owner.example._report._dmarc.helper.example. IN TXT "v=DMARC1"
 """
@@ -36,28 +32,17 @@ def expect(name, got, want):
         print(f"FAIL {name}\n     got {got!r}, want {want!r}", flush=True)
 
 
-class Case:
-    """A store of its own with the tables of failure reports in it."""
-
-    serial = 0
+class FailureCase(Case):
+    """With the tables of failure reports in its store; nothing waits for more of the same cause."""
 
     def __init__(self, folder, dns_port, url, settings=""):
-        Case.serial += 1
-        self.folder = os.path.join(folder, str(Case.serial))
-        os.mkdir(self.folder)
-        self.file = os.path.join(self.folder, "reports.sqlite")
-        self.conf = os.path.join(self.folder, "assay.conf")
-        self.dns_port = dns_port
-        self.now = NOW
+        super().__init__(folder, dns_port, url, settings)
+        self.now = AT
         self.events = 0
-        self.write(url, settings)
         self.send()  # makes the tables
 
     def write(self, url, settings=""):
-        with open(self.conf, "w", encoding="ascii") as f:
-            f.write(f'report_store = "{self.file}"\nhostname = mx.us.example\nreport_server = "{url}"\n'
-                    'report_org_name = "Us"\nreport_email = "dmarc@us.example"\nfailure_wait = 0s\n'
-                    f'dns_mode = forward\ndns_forwarders = {{ "127.0.0.1@{self.dns_port}" }}\n{settings}')
+        super().write(url, "failure_wait = 0s\n" + settings)
 
     def queue(self, ruf="mailto:f@owner.example", domain="owner.example", incidents=1):
         self.events += 1
@@ -70,12 +55,6 @@ class Case:
         db.close()
         return self
 
-    def send(self):
-        run = subprocess.run([program("assay"), "report", "send", "--config", self.conf, "--time", str(self.now)],
-                             capture_output=True, timeout=60)
-        run.text = run.stdout.decode() + run.stderr.decode()
-        return run
-
 
 ON = "failure_reports = yes\n"
 
@@ -86,7 +65,7 @@ def recipients(sink):
 
 def check_sent(folder, dns_port):
     with Sink() as sink:
-        case = Case(folder, dns_port, sink.url, ON)
+        case = FailureCase(folder, dns_port, sink.url, ON)
         case.queue("mailto:f@owner.example mailto:x@helper.example mailto:x@stranger.example https://owner.example/",
                    incidents=3)
         run = case.send()
@@ -103,7 +82,7 @@ def check_sent(folder, dns_port):
 
 def check_off(folder, dns_port):
     with Sink() as sink:
-        off = Case(folder, dns_port, sink.url, ON).queue()
+        off = FailureCase(folder, dns_port, sink.url, ON).queue()
         off.write(sink.url)
         off.send()
         expect("off by default, though some are queued", sink.messages, [])
@@ -111,7 +90,7 @@ def check_off(folder, dns_port):
 
 def check_limits(folder, dns_port):
     with Sink() as sink:
-        case = Case(folder, dns_port, sink.url, ON + "failure_limit_domain = 2\nfailure_limit = 3\n")
+        case = FailureCase(folder, dns_port, sink.url, ON + "failure_limit_domain = 2\nfailure_limit = 3\n")
         for i in range(4):
             case.queue()
         for i in range(4):
@@ -124,7 +103,7 @@ def check_limits(folder, dns_port):
 
 
 def check_trouble(folder, dns_port):
-    case = Case(folder, dns_port, f"smtp://127.0.0.1:{free_ports(1)[0]}", ON).queue()
+    case = FailureCase(folder, dns_port, f"smtp://127.0.0.1:{free_ports(1)[0]}", ON).queue()
     run = case.send()
     expect("nobody listens", "f@owner.example" in run.text, True)
     with Sink() as sink:
@@ -136,7 +115,7 @@ def check_trouble(folder, dns_port):
         expect("once more, later", recipients(sink), ["f@owner.example"])
     with Sink() as sink:
         sink.rcpt = {"gone": ["550 5.1.1 as asked"]}
-        case = Case(folder, dns_port, sink.url, ON).queue("mailto:gone@owner.example")
+        case = FailureCase(folder, dns_port, sink.url, ON).queue("mailto:gone@owner.example")
         case.send()
         asked = len(sink.asked)
         case.queue("mailto:gone@owner.example").send()

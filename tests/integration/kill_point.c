@@ -10,12 +10,13 @@
 #include <dlfcn.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int seen;
+static atomic_int seen;
 
 static const char *
 setting(const char *name)

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "report/store.h"
-#include "tests/support/support.h"
 
 bool
 backend_folder(char folder[BACKEND_FOLDER_BYTES])
@@ -21,6 +20,19 @@ backend_folder_remove(const char *folder)
 	(void)snprintf(command, sizeof(command), "rm -rf '%s'", folder);
 	if (system(command) != 0)
 		print_message("%s is left behind\n", folder);
+}
+
+int
+backend_run_in_folder(const char *name, const struct CMUnitTest *tests, size_t count,
+    char folder[BACKEND_FOLDER_BYTES])
+{
+	int failed;
+
+	if (!backend_folder(folder))
+		return EXIT_FAILURE;
+	failed = _cmocka_run_group_tests(name, tests, count, NULL, NULL);
+	backend_folder_remove(folder);
+	return failed;
 }
 
 void

@@ -8,6 +8,7 @@
 #define ASSAY_TEST_BACKEND_H
 
 #include "report/db.h"
+#include "tests/support/support.h"
 
 #define BACKEND_FOLDER_BYTES 64
 
@@ -20,6 +21,12 @@ struct backend {
 /* A folder for files of the test. False: there is none. */
 bool backend_folder(char folder[BACKEND_FOLDER_BYTES]);
 void backend_folder_remove(const char *folder);
+
+/* The tests, with a folder for all of them; what main() returns. */
+#define backend_run_tests(tests, folder)                                                           \
+	backend_run_in_folder(#tests, tests, sizeof(tests) / sizeof((tests)[0]), folder)
+int backend_run_in_folder(const char *name, const struct CMUnitTest *tests, size_t count,
+    char folder[BACKEND_FOLDER_BYTES]);
 
 void backend_sqlite(struct backend *b, const char *folder, const char *file);
 void backend_postgres(struct backend *b, const char *conninfo);
@@ -39,6 +46,26 @@ struct backend_case {
 #function, function                                                                \
 	}
 void backend_run(const struct backend *b, const struct backend_case *cases, size_t count);
+
+/* A test function each: in that file, and on the PostgreSQL that is given, else it is skipped. */
+#define BACKEND_TESTS(cases, folder, file)                                                         \
+	static void on_sqlite(void **state)                                                        \
+	{                                                                                          \
+		struct backend b;                                                                  \
+                                                                                                   \
+		(void)state;                                                                       \
+		backend_sqlite(&b, folder, file);                                                  \
+		backend_run(&b, cases, sizeof(cases) / sizeof(cases[0]));                          \
+	}                                                                                          \
+	static void on_postgres(void **state)                                                      \
+	{                                                                                          \
+		struct backend b;                                                                  \
+                                                                                                   \
+		(void)state;                                                                       \
+		if (!backend_postgres_given(&b))                                                   \
+			skip();                                                                    \
+		backend_run(&b, cases, sizeof(cases) / sizeof(cases[0]));                          \
+	}
 
 /* All that a report store holds. */
 struct backend_sum {

@@ -348,26 +348,7 @@ static const struct backend_case cases[] = {
 	BACKEND_CASE(it_tells_the_time),
 };
 
-static void
-on_sqlite(void **state)
-{
-	struct backend b;
-
-	(void)state;
-	backend_sqlite(&b, folder, "cases.db");
-	backend_run(&b, cases, sizeof(cases) / sizeof(cases[0]));
-}
-
-static void
-on_postgres(void **state)
-{
-	struct backend b;
-
-	(void)state;
-	if (!backend_postgres_given(&b))
-		skip();
-	backend_run(&b, cases, sizeof(cases) / sizeof(cases[0]));
-}
+BACKEND_TESTS(cases, folder, "cases.db")
 
 /* ---- SQLite alone ---- */
 
@@ -462,11 +443,6 @@ main(void)
 		cmocka_unit_test(sqlite_says_what_is_wrong_with_a_file),
 		cmocka_unit_test(sqlite_says_that_it_is_full),
 	};
-	int failed;
 
-	if (!backend_folder(folder))
-		return EXIT_FAILURE;
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	backend_folder_remove(folder);
-	return failed;
+	return backend_run_tests(tests, folder);
 }

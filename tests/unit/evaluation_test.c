@@ -2,13 +2,9 @@
 /* The whole engine in one process: envelope and message in, verdict, decision and field out. */
 #include <string.h>
 
-#include "policy/evaluation.h"
 #include "policy/stamp.h"
 #include "policy/syntax/message.h"
-#include "tests/support/dkim_signer.h"
-#include "tests/support/support.h"
-
-#define NOW 1790000000
+#include "tests/support/engine.h"
 
 static const char zone_text[] = "good.example TXT 300 \"v=spf1 ip4:192.0.2.1 -all\"\n"
 				"_dmarc.good.example TXT 300 \"v=DMARC1; p=reject\"\n"
@@ -21,26 +17,12 @@ static const char zone_text[] = "good.example TXT 300 \"v=spf1 ip4:192.0.2.1 -al
 				"slow.example TXT 300 !TIMEOUT\n"
 				"_dmarc.slow.example TXT 300 \"v=DMARC1; p=reject\"\n";
 
-struct engine {
-	struct world world;
-	struct test_key *key;
-	struct evaluator *evaluator;
-};
-
 static int
 open_engine(void **state)
 {
 	static struct engine e;
-	struct evaluator_options options = evaluator_defaults;
-	struct arena *a = arena_new(SIZE_MAX);
 
-	e.key = test_key_ed25519();
-	world_open(&e.world,
-	    arena_printf(a, "%s%s\n", zone_text,
-		test_zone_txt(a, "sel._domainkey.good.example", test_key_record(a, e.key)).p));
-	options.spf.receiver = SLICE("mx.rcpt.example");
-	e.evaluator = evaluator_new(&options, e.world.resolver, e.world.crypto);
-	arena_free(&a);
+	engine_open(&e, zone_text);
 	*state = &e;
 	return 0;
 }
@@ -48,78 +30,20 @@ open_engine(void **state)
 static int
 close_engine(void **state)
 {
-	struct engine *e = *state;
-
-	evaluator_free(&e->evaluator);
-	world_close(&e->world);
-	test_key_free(&e->key);
+	engine_close(*state);
 	return 0;
-}
-
-/* One message: header fields as "Name: value" lines, and a body. */
-struct mail {
-	const char *client, *helo, *reverse_path;
-	const char *fields[6];
-	const char *body;
-	bool sign; /* by good.example */
-};
-
-static void
-add_field(struct arena *a, struct header_list *list, const char *line)
-{
-	struct slice s = slice_str(line);
-	size_t colon = slice_find(s, ':');
-
-	header_list_add(list, a, slice_sub(s, 0, colon), slice_from(s, colon + 1));
-}
-
-/* footer: comes after the body that was signed; NULL: none. */
-static struct evaluation *
-feed_changed(struct engine *e, struct arena *a, const struct mail *m, const char *footer)
-{
-	struct connection c = { .helo = slice_str(m->helo) };
-	struct header_list header = { 0 };
-	struct evaluation *ev;
-
-	if (m->client != NULL)
-		assert_int_equal(ip_parse(slice_str(m->client), &c.client), 0);
-	for (size_t i = 0; i < 6 && m->fields[i] != NULL; i++)
-		add_field(a, &header, m->fields[i]);
-	if (m->sign) {
-		struct slice value = test_sign(a, e->key, "DKIM-Signature",
-		    SLICE(" v=1; a=ed25519-sha256; c=relaxed/relaxed; d=good.example; s=sel; "
-			  "h=From:Subject; bh=@BH@; b=@B@"),
-		    &header, slice_str(m->body));
-
-		header_list_add(&header, a, SLICE("DKIM-Signature"), value);
-	}
-	ev = evaluation_begin(e->evaluator, a, &c);
-	evaluation_mail_from(ev, slice_str(m->reverse_path), NOW);
-	for (size_t i = 0; i < header.count; i++)
-		assert_int_equal(
-		    evaluation_header(ev, header.fields[i].name, header.fields[i].value), 0);
-	evaluation_end_of_headers(ev);
-	(void)evaluation_body(ev, slice_str(m->body));
-	(void)evaluation_body(ev, slice_str(footer));
-	return ev;
-}
-
-static struct evaluation *
-feed(struct engine *e, struct arena *a, const struct mail *m)
-{
-	return feed_changed(e, a, m, NULL);
 }
 
 static const struct row {
 	const char *name;
-	struct mail mail;
+	struct engine_mail mail;
 	enum action action;
 	const char *reply; /* whole, or NULL */
 	const char *field; /* whole A-R body; @B is the signature's header.b */
 } rows[] = {
 	{ "genuine: SPF and DKIM pass, aligned",
 	    { "192.0.2.1", "mta.good.example", "<a@good.example>",
-		{ "From: Ann <a@good.example>", "Subject: x" }, "Hello\r\n", true },
+		{ "From: Ann <a@good.example>", "Subject: x" }, "Hello\r\n", .sign = true },
 	    ACTION_ACCEPT, NULL,
 	    "mx.rcpt.example;\r\n"
 	    "\tdmarc=pass (p=reject dis=none) header.from=good.example\r\n"
@@ -131,7 +55,7 @@ static const struct row {
 	    "\tiprev=pass (mta.good.example) policy.iprev=192.0.2.1" },
 	{ "the classic forgery",
 	    { "198.51.100.5", "evil.example", "<x@evil.example>",
-		{ "From: ceo@good.example", "Subject: x" }, "Pay\r\n", false },
+		{ "From: ceo@good.example", "Subject: x" }, "Pay\r\n", .sign = false },
 	    ACTION_REJECT,
 	    "550 5.7.26 mail from good.example is not authenticated: SPF of evil.example is pass "
 	    "(ip4:198.51.100.5 of evil.example) but not aligned; no DKIM signature; policy "
@@ -140,16 +64,16 @@ static const struct row {
 	    NULL },
 	{ "a genuine message that a list sent on unchanged",
 	    { "198.51.100.5", "list.example", "<l@list.example>",
-		{ "From: a@good.example", "Subject: x" }, "Hello\r\n", true },
+		{ "From: a@good.example", "Subject: x" }, "Hello\r\n", .sign = true },
 	    ACTION_ACCEPT, NULL, NULL },
 	{ "a forgery by way of a list that authenticates",
 	    { "198.51.100.5", "list.example", "<l@list.example>",
 		{ "From: a@good.example", "Subject: x", "List-Id: L <all.list.example>" },
-		"Hello\r\n", false },
+		"Hello\r\n", .sign = false },
 	    ACTION_QUARANTINE, NULL, NULL },
 	{ "null reverse-path: postmaster at the HELO name (RFC 7208 2.4, RFC 9989 3.2.4)",
 	    { "192.0.2.1", "mta.good.example", "<>",
-		{ "From: mailer-daemon@good.example", "Subject: x" }, "Hello\r\n", false },
+		{ "From: mailer-daemon@good.example", "Subject: x" }, "Hello\r\n", .sign = false },
 	    ACTION_ACCEPT, NULL,
 	    "mx.rcpt.example;\r\n"
 	    "\tdmarc=pass (p=reject dis=none) header.from=good.example\r\n"
@@ -160,24 +84,25 @@ static const struct row {
 	    "\tiprev=pass (mta.good.example) policy.iprev=192.0.2.1" },
 	{ "a failure that could have hidden a pass",
 	    { "192.0.2.1", "mta.good.example", "<a@slow.example>",
-		{ "From: a@slow.example", "Subject: x" }, "Hello\r\n", false },
+		{ "From: a@slow.example", "Subject: x" }, "Hello\r\n", .sign = false },
 	    ACTION_TEMPFAIL, NULL, NULL },
 	{ "a failure of a stranger's domain hides nothing (PITFALLS 34)",
 	    { "192.0.2.1", "mta.good.example", "<a@slow.example>",
-		{ "From: a@good.example", "Subject: x" }, "Hello\r\n", false },
+		{ "From: a@good.example", "Subject: x" }, "Hello\r\n", .sign = false },
 	    ACTION_REJECT, NULL, NULL },
 	{ "two author domains",
 	    { "192.0.2.1", "mta.good.example", "<a@good.example>",
-		{ "From: a@good.example, b@evil.example", "Subject: x" }, "Hello\r\n", false },
+		{ "From: a@good.example, b@evil.example", "Subject: x" }, "Hello\r\n",
+		.sign = false },
 	    ACTION_REJECT, NULL, NULL },
 	{ "two From fields, the lower one signed",
 	    { "198.51.100.5", "evil.example", "<x@evil.example>",
 		{ "From: b@evil.example", "From: a@good.example", "Subject: x" }, "Hello\r\n",
-		true },
+		.sign = true },
 	    ACTION_REJECT, "550 5.7.1 the message has 2 From fields (queue id Q1)", NULL },
 	{ "no client address (mail from a local program)",
 	    { NULL, "", "<a@good.example>", { "From: a@good.example", "Subject: x" }, "Hello\r\n",
-		true },
+		.sign = true },
 	    ACTION_ACCEPT, NULL, NULL },
 };
 
@@ -199,7 +124,7 @@ static void
 check_row(struct engine *e, const struct row *row)
 {
 	struct arena *a = arena_new(LIMIT_MESSAGE_MEMORY);
-	struct evaluation *ev = feed(e, a, &row->mail);
+	struct evaluation *ev = engine_feed(e, a, &row->mail, NULL);
 	const struct verdict *v = evaluation_finish(ev);
 	struct disposition d;
 	struct slice field;
@@ -245,7 +170,7 @@ broken_on_the_way(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct mail mail = { .client = cases[i].client,
+		const struct engine_mail mail = { .client = cases[i].client,
 			.helo = "x.example",
 			.reverse_path = cases[i].reverse_path,
 			.fields = { "From: a@good.example", "Subject: x",
@@ -253,7 +178,7 @@ broken_on_the_way(void **state)
 			.body = "Hello\r\n",
 			.sign = true };
 		struct arena *a = arena_new(LIMIT_MESSAGE_MEMORY);
-		struct evaluation *ev = feed_changed(*state, a, &mail, "footer\r\n");
+		struct evaluation *ev = engine_feed(*state, a, &mail, "footer\r\n");
 		const struct verdict *v = evaluation_finish(ev);
 		struct disposition d;
 
@@ -278,7 +203,7 @@ envelope_alone(void **state)
 
 	assert_int_equal(ip_parse(SLICE("203.0.113.9"), &c.client), 0);
 	ev = evaluation_begin(e->evaluator, a, &c);
-	evaluation_mail_from(ev, SLICE("a@good.example"), NOW);
+	evaluation_mail_from(ev, SLICE("a@good.example"), ENGINE_NOW_S);
 	assert_int_equal(evaluation_so_far(ev)->spf.result, SPF_FAIL);
 	v = evaluation_finish(ev);
 	decide(a, &decide_defaults, v, SLICE(""), &d);
@@ -317,7 +242,7 @@ limits(void **state)
 		struct disposition d;
 		int rc = 0;
 
-		evaluation_mail_from(ev, SLICE("<>"), NOW);
+		evaluation_mail_from(ev, SLICE("<>"), ENGINE_NOW_S);
 		(void)evaluation_header(ev, SLICE("From"), SLICE(" a@unknown.example"));
 		for (size_t n = 0; n < cases[i].fields; n++)
 			rc = evaluation_header(ev, SLICE("X"), slice_of(large, cases[i].bytes));
@@ -347,7 +272,7 @@ aborted_anywhere(void **state)
 		struct evaluation *ev = evaluation_begin(e->evaluator, a, &c);
 
 		if (stage > 0)
-			evaluation_mail_from(ev, SLICE("a@good.example"), NOW);
+			evaluation_mail_from(ev, SLICE("a@good.example"), ENGINE_NOW_S);
 		if (stage > 1)
 			(void)evaluation_header(ev, SLICE("From"), SLICE(" a@good.example"));
 		if (stage > 2)
@@ -366,15 +291,15 @@ body_not_needed(void **state)
 {
 	struct engine *e = *state;
 	struct arena *a = arena_new(LIMIT_MESSAGE_MEMORY);
-	const struct mail unsigned_mail = { "192.0.2.1", "x", "<a@good.example>",
-		{ "From: a@good.example" }, "Hello\r\n", false };
-	struct mail signed_mail = unsigned_mail;
-	struct evaluation *ev = feed(e, a, &unsigned_mail);
+	const struct engine_mail unsigned_mail = { "192.0.2.1", "x", "<a@good.example>",
+		{ "From: a@good.example" }, "Hello\r\n", .sign = false };
+	struct engine_mail signed_mail = unsigned_mail;
+	struct evaluation *ev = engine_feed(e, a, &unsigned_mail, NULL);
 
 	assert_false(evaluation_body(ev, SLICE("more")));
 	evaluation_end(&ev);
 	signed_mail.sign = true;
-	ev = feed(e, a, &signed_mail);
+	ev = engine_feed(e, a, &signed_mail, NULL);
 	assert_true(evaluation_body(ev, SLICE("more")));
 	evaluation_end(&ev);
 	arena_free(&a);

@@ -10,6 +10,7 @@
 #include "report/outbox.h"
 #include "report/suppress.h"
 #include "report/worth.h"
+#include "tests/support/backend.h"
 #include "tests/support/support.h"
 
 #define DAY 86400
@@ -17,7 +18,7 @@
 
 static const struct outbox_retry retry = { .interval_s = 900, .most_s = 14400, .limit_s = 2 * DAY };
 
-static char folder[64];
+static char folder[BACKEND_FOLDER_BYTES];
 
 struct box {
 	struct arena *arena;
@@ -543,24 +544,6 @@ counts_rows(void **state)
 	assert_int_equal(n.accepted, 4);
 }
 
-static int
-make_folder(void **state)
-{
-	(void)state;
-	(void)snprintf(folder, sizeof(folder), "/tmp/outbox_test.XXXXXX");
-	return mkdtemp(folder) == NULL ? -1 : 0;
-}
-
-static int
-remove_folder(void **state)
-{
-	char command[128];
-
-	(void)state;
-	(void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-	return system(command);
-}
-
 int
 main(void)
 {
@@ -582,5 +565,5 @@ main(void)
 		cmocka_unit_test(counts_rows),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+	return backend_run_tests(tests, folder);
 }

@@ -6,14 +6,11 @@
 #include <string.h>
 
 #include "policy/base/strbuf.h"
-#include "policy/evaluation.h"
 #include "report/exempt.h"
 #include "report/limits.h"
 #include "report/row.h"
-#include "tests/support/dkim_signer.h"
-#include "tests/support/support.h"
+#include "tests/support/engine.h"
 
-#define NOW 1790000000
 #define RUA "rua=mailto:d@rua.example"
 
 static const char zone_text[] =
@@ -36,25 +33,12 @@ static const char zone_text[] =
     "_dmarc.slow.example TXT 300 \"v=DMARC1; p=reject; " RUA "\"\n"
     "evil.example TXT 300 \"v=spf1 ip4:198.51.100.5 -all\"\n";
 
-struct engine {
-	struct world world;
-	struct test_key *key;
-	struct evaluator *evaluator;
-};
-
 static int
 open_engine(void **state)
 {
 	static struct engine e;
-	struct evaluator_options options = evaluator_defaults;
-	struct arena *a = arena_new(SIZE_MAX);
 
-	e.key = test_key_ed25519();
-	world_open(&e.world,
-	    arena_printf(a, "%s%s\n", zone_text,
-		test_zone_txt(a, "sel._domainkey.good.example", test_key_record(a, e.key)).p));
-	e.evaluator = evaluator_new(&options, e.world.resolver, e.world.crypto);
-	arena_free(&a);
+	engine_open(&e, zone_text);
 	*state = &e;
 	return 0;
 }
@@ -62,59 +46,8 @@ open_engine(void **state)
 static int
 close_engine(void **state)
 {
-	struct engine *e = *state;
-
-	evaluator_free(&e->evaluator);
-	world_close(&e->world);
-	test_key_free(&e->key);
+	engine_close(*state);
 	return 0;
-}
-
-struct mail {
-	const char *client, *helo, *reverse_path;
-	const char *fields[5];
-	bool sign; /* by good.example */
-	const char *recipient;
-};
-
-static void
-add_field(struct arena *a, struct header_list *list, const char *line)
-{
-	struct slice s = slice_str(line);
-	size_t colon = slice_find(s, ':');
-
-	header_list_add(list, a, slice_sub(s, 0, colon), slice_from(s, colon + 1));
-}
-
-static void
-sign(const struct engine *e, struct arena *a, struct header_list *header)
-{
-	header_list_add(header, a, SLICE("DKIM-Signature"),
-	    test_sign(a, e->key, "DKIM-Signature",
-		SLICE(" v=1; a=ed25519-sha256; c=relaxed/relaxed; d=good.example; s=sel; "
-		      "h=From; bh=@BH@; b=@B@"),
-		header, SLICE("Hello\r\n")));
-}
-
-static struct evaluation *
-evaluate(const struct engine *e, struct arena *a, const struct mail *m)
-{
-	struct connection c = { .helo = slice_str(m->helo) };
-	struct header_list header = { 0 };
-	struct evaluation *ev;
-
-	assert_int_equal(ip_parse(slice_str(m->client), &c.client), 0);
-	for (size_t i = 0; i < 5 && m->fields[i] != NULL; i++)
-		add_field(a, &header, m->fields[i]);
-	if (m->sign)
-		sign(e, a, &header);
-	ev = evaluation_begin(e->evaluator, a, &c);
-	evaluation_mail_from(ev, slice_str(m->reverse_path), NOW);
-	for (size_t i = 0; i < header.count; i++)
-		(void)evaluation_header(ev, header.fields[i].name, header.fields[i].value);
-	evaluation_end_of_headers(ev);
-	(void)evaluation_body(ev, SLICE("Hello\r\n"));
-	return ev;
 }
 
 /* disposition dkim spf | source from mfrom to | spf | signatures | reasons */
@@ -159,7 +92,7 @@ static const struct decide_rules rules_lenient = {
 
 static const struct row {
 	const char *name;
-	struct mail mail;
+	struct engine_mail mail;
 	const struct decide_rules *rules; /* NULL: the defaults */
 	const char *why;		  /* why there is none; NULL: there is */
 	const char *text;
@@ -242,7 +175,7 @@ static const struct row {
 /* PITFALLS, Reports, 21 and 22: counted like any other mail, and marked. */
 static const struct {
 	const char *name;
-	struct mail mail;
+	struct engine_mail mail;
 	bool answer;
 } answer_rows[] = {
 	{ "another's aggregate report",
@@ -292,7 +225,7 @@ marks_answers(void **state)
 {
 	for (size_t i = 0; i < sizeof(answer_rows) / sizeof(answer_rows[0]); i++) {
 		struct arena *a = arena_new(SIZE_MAX);
-		struct evaluation *ev = evaluate(*state, a, &answer_rows[i].mail);
+		struct evaluation *ev = engine_feed(*state, a, &answer_rows[i].mail, NULL);
 		const struct verdict *v = evaluation_finish(ev);
 		const struct header_list *header = evaluation_header_list(ev);
 		struct report_policy policy;
@@ -314,7 +247,7 @@ static void
 check_row(const struct engine *e, const struct row *row)
 {
 	struct arena *a = arena_new(SIZE_MAX);
-	struct evaluation *ev = evaluate(e, a, &row->mail);
+	struct evaluation *ev = engine_feed(e, a, &row->mail, NULL);
 	const struct verdict *v = evaluation_finish(ev);
 	struct disposition d;
 	struct report_policy policy;
@@ -346,7 +279,7 @@ makes_rows(void **state)
 static void
 tells_the_policy(void **state)
 {
-	const struct mail mails[] = { { EVIL, .fields = { "From: a@good.example" } },
+	const struct engine_mail mails[] = { { EVIL, .fields = { "From: a@good.example" } },
 		{ EVIL, .fields = { "From: a@faulty.example" } },
 		{ EVIL, .fields = { "From: a@twice.good.example" } },
 		{ EVIL, .fields = { "From: a@nop.example" } } };
@@ -355,7 +288,7 @@ tells_the_policy(void **state)
 	struct report_row row, last;
 
 	for (size_t i = 0; i < 4; i++) {
-		struct evaluation *ev = evaluate(*state, a, &mails[i]);
+		struct evaluation *ev = engine_feed(*state, a, &mails[i], NULL);
 		const struct verdict *v = evaluation_finish(ev);
 		struct disposition d;
 

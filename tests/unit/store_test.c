@@ -506,26 +506,7 @@ static const struct backend_case cases[] = {
 	BACKEND_CASE(any_byte_may_stand_in_a_row),
 };
 
-static void
-on_sqlite(void **state)
-{
-	struct backend b;
-
-	(void)state;
-	backend_sqlite(&b, folder, "store.db");
-	backend_run(&b, cases, sizeof(cases) / sizeof(cases[0]));
-}
-
-static void
-on_postgres(void **state)
-{
-	struct backend b;
-
-	(void)state;
-	if (!backend_postgres_given(&b))
-		skip();
-	backend_run(&b, cases, sizeof(cases) / sizeof(cases[0]));
-}
+BACKEND_TESTS(cases, folder, "store.db")
 
 /* ---- without a database ---- */
 
@@ -680,11 +661,6 @@ main(void)
 		cmocka_unit_test(encoding_is_not_believed),
 		cmocka_unit_test(a_row_has_a_largest_size),
 	};
-	int failed;
 
-	if (!backend_folder(folder))
-		return EXIT_FAILURE;
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	backend_folder_remove(folder);
-	return failed;
+	return backend_run_tests(tests, folder);
 }

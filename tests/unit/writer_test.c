@@ -596,11 +596,6 @@ main(void)
 		cmocka_unit_test(a_journal_that_can_not_be_read_is_kept),
 		cmocka_unit_test(a_file_that_can_only_be_read_stops_nothing),
 	};
-	int failed;
 
-	if (!backend_folder(folder))
-		return EXIT_FAILURE;
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	backend_folder_remove(folder);
-	return failed;
+	return backend_run_tests(tests, folder);
 }

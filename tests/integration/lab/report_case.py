@@ -27,6 +27,8 @@ def zone_of(domains, providers=None):
 
 
 class Case:
+    """url: of the mail server. write() the configuration anew as often as is needed."""
+
     serial = 0
 
     def __init__(self, folder, dns_port, url, settings=""):
@@ -36,10 +38,14 @@ class Case:
         self.file = os.path.join(self.folder, "reports.sqlite")
         self.conf = os.path.join(self.folder, "assay.conf")
         self.now = NOW
+        self.dns_port = dns_port
+        self.write(url, settings)
+
+    def write(self, url, settings=""):
         with open(self.conf, "w", encoding="ascii") as f:
             f.write(f'report_store = "{self.file}"\nhostname = mx.us.example\nreport_server = "{url}"\n'
                     'report_org_name = "Us"\nreport_email = "dmarc@us.example"\n'
-                    f'dns_mode = forward\ndns_forwarders = {{ "127.0.0.1@{dns_port}" }}\n{settings}')
+                    f'dns_mode = forward\ndns_forwarders = {{ "127.0.0.1@{self.dns_port}" }}\n{settings}')
 
     def fill(self, domains, rows, count, rua="", at=AT, answers=0):
         subprocess.run([program("tests/integration/report_fill"), self.file, str(at), str(domains), str(rows),

@@ -28,10 +28,17 @@ class _Session(socketserver.StreamRequestHandler):
         self.wfile.write(text.encode() + b"\r\n")
 
     def handle(self):
+        sink = self.server.sink
+        with sink.changed:
+            sink.open += 1
         try:
-            self._talk(self.server.sink)
+            self._talk(sink)
         except (OSError, ValueError):
             pass  # the client is gone
+        finally:
+            with sink.changed:
+                sink.open -= 1
+                sink.changed.notify_all()
 
     def _talk(self, sink):
         if sink.silent:
@@ -107,6 +114,7 @@ class Sink:
         self.starttls = self.silent = False
         self.awake = threading.Event()
         self.asked, self.messages = [], []
+        self.open, self.changed = 0, threading.Condition()
         self.server = _Server((address, port), _Session)
         self.server.sink = self
         self.port = self.server.server_address[1]
@@ -116,6 +124,12 @@ class Sink:
     def next(replies, local, default):
         rest = replies.get(local, [default])
         return rest.pop(0) if len(rest) > 1 else rest[0]
+
+    def settle(self):
+        """Until all that clients who are gone have said is heard."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: self.open == 0, 20):
+                raise RuntimeError("a client is not gone")
 
     def __enter__(self):
         return self
