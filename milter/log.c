@@ -61,26 +61,87 @@ log_open(enum conf_log_target target, const char *facility)
 		openlog("assayd", LOG_PID | LOG_NDELAY, facility_number(facility));
 }
 
-/* UTC: no localtime() among threads (PITFALLS 44), and no doubt about summer time. One writev, so
- * that lines of threads don't mix. */
+/* ---- standard error ---- */
+
+#define STAMP_BYTES 32
+
+/* Where the lines of this thread are gathered; NULL: nowhere. */
+static _Thread_local struct log_gathered *gathered;
+
+static struct iovec
+part(const char *text, size_t len)
+{
+	return (struct iovec){ .iov_base = (void *)(uintptr_t)text, .iov_len = len };
+}
+
+/* UTC: no localtime() among threads (PITFALLS 44), and no doubt about summer time. A second has
+ * many lines: each thread keeps the last one's stamp. */
+static struct iovec
+stamp_of_now(void)
+{
+	static _Thread_local char stamp[STAMP_BYTES];
+	static _Thread_local size_t len;
+	static _Thread_local time_t second;
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (len == 0 || now != second) {
+		(void)gmtime_r(&now, &tm);
+		len = strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ assayd: ", &tm);
+		second = now;
+	}
+	return part(stamp, len);
+}
+
+/* True: the line is in g. */
+static bool
+gather(struct log_gathered *g, const struct iovec *parts, size_t count)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < count; i++)
+		len += parts[i].iov_len;
+	if (len > g->size - g->len)
+		log_flush();
+	if (len > g->size)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		memcpy(g->text + g->len, parts[i].iov_base, parts[i].iov_len);
+		g->len += parts[i].iov_len;
+	}
+	return true;
+}
+
+/* One writev, so that lines of threads don't mix. */
 static void
 write_stderr(const char *text)
 {
-	time_t now = time(NULL);
-	struct tm tm;
-	char stamp[32];
-	struct iovec iov[3];
+	const struct iovec parts[] = { stamp_of_now(), part(text, strlen(text)), part("\n", 1) };
 
-	(void)gmtime_r(&now, &tm);
-	iov[0].iov_base = stamp;
-	iov[0].iov_len = strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ assayd: ", &tm);
-	iov[1].iov_base = (void *)(uintptr_t)text;
-	iov[1].iov_len = strlen(text);
-	iov[2].iov_base = (void *)(uintptr_t) "\n";
-	iov[2].iov_len = 1;
-	if (writev(STDERR_FILENO, iov, 3) < 0)
+	if (gathered != NULL && gather(gathered, parts, 3))
+		return;
+	if (writev(STDERR_FILENO, parts, 3) < 0)
 		return; /* nowhere left to say so */
 }
+
+void
+log_gather(struct log_gathered *g)
+{
+	log_flush();
+	gathered = g;
+}
+
+void
+log_flush(void)
+{
+	if (gathered == NULL || gathered->len == 0)
+		return;
+	if (write(STDERR_FILENO, gathered->text, gathered->len) < 0)
+		gathered->len = 0; /* nowhere left to say so */
+	gathered->len = 0;
+}
+
+/* ---- lines ---- */
 
 void
 log_text(enum log_level level, const char *text)

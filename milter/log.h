@@ -4,6 +4,10 @@
  * DESCRIPTION  Standard error, each line with the time in UTC before it, or syslog. The sink is
  *              chosen once, at start. Text must be clean: one line, printable (log_value() of
  *              log_message.h, arena_printable()).
+ *
+ *              A thread that does much in one go may have its lines gathered, and written as one
+ *              when it is done. What it then makes known to others must wait for that: else a crash
+ *              could take lines about it along.
  *              MT: any thread after log_open(); a line is written as one.
  */
 #ifndef ASSAY_LOG_H
@@ -26,5 +30,17 @@ void log_text(enum log_level level, const char *text);
 
 /* One log line a line of text. */
 void log_lines(enum log_level level, const char *prefix, const char *text);
+
+struct log_gathered {
+	char *text; /* the owner's */
+	size_t size, len;
+};
+
+/* From now on lines of the calling thread stay in g until log_flush(), or until it is full; NULL:
+ * each is written as it comes, as before the first call. syslog gets its lines at once anyway. */
+void log_gather(struct log_gathered *g);
+
+/* Write what the calling thread has gathered. */
+void log_flush(void);
 
 #endif

@@ -89,15 +89,24 @@ send_unsent(struct link *k)
 		forget_unsent(k);
 }
 
+static void
+send_answers(struct link *k, const char *p, size_t len)
+{
+	size_t sent = k->unsent.len > 0 ? 0 : send_some(k, p, len);
+
+	if (sent < len && !k->broken)
+		keep_unsent(k, p + sent, len - sent);
+}
+
 void
 link_flush(struct link *k, struct worker *w)
 {
 	struct wire_output *out = &w->output;
-	size_t sent = k->unsent.len > 0 ? 0 : send_some(k, out->p, out->len);
 
-	if (sent < out->len && !k->broken)
-		keep_unsent(k, out->p + sent, out->len - sent);
-	wire_output_clear(out);
+	if (out->len == k->answer_at)
+		return;
+	send_answers(k, out->p + k->answer_at, out->len - k->answer_at);
+	out->len = k->answer_at;
 }
 
 /* ---- serving ---- */
@@ -141,31 +150,38 @@ hear(struct link *k, struct worker *w, struct slice input)
 {
 	const char *error = NULL;
 
+	k->worker = w;
+	k->answer_at = w->output.len;
 	k->state = conversation_feed(k->conversation, input, &w->output, &error);
-	link_flush(k, w);
+	k->answer_len = w->output.len - k->answer_at;
+	k->worker = NULL;
 	if (error != NULL)
 		log_line(LOG_LEVEL_WARNING, "connection closed: the MTA sent %s", error);
+	w->now_ms = link_clock_ms(); /* it may have waited */
 }
 
-enum link_wish
+void
 link_serve(struct link *k, struct worker *w)
 {
 	ssize_t n;
 
 	if (k->unsent.len > 0) {
 		send_unsent(k);
-		set_deadline(k, w->now_ms);
-		return wish(k);
+		return;
 	}
 	n = recv(k->fd, w->input, WORKER_INPUT_BYTES, 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return LINK_READS;
-	if (n <= 0)
-		return LINK_CLOSES;
-	k->worker = w;
-	hear(k, w, slice_of(w->input, (size_t)n));
-	k->worker = NULL;
-	w->now_ms = link_clock_ms(); /* it may have waited */
+	if (n > 0)
+		hear(k, w, slice_of(w->input, (size_t)n));
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		k->broken = true;
+}
+
+enum link_wish
+link_answer(struct link *k, struct worker *w)
+{
+	if (k->answer_len > 0)
+		send_answers(k, w->output.p + k->answer_at, k->answer_len);
+	k->answer_len = 0;
 	set_deadline(k, w->now_ms);
 	return wish(k);
 }

@@ -131,6 +131,40 @@ set_away(struct loop *l, struct link *k, bool away)
 	(void)pthread_mutex_unlock(&l->lock);
 }
 
+/* ---- a turn ---- */
+
+/* What the link wishes for now, told to the epoll set. */
+static void
+settle(struct loop *l, struct link *k, bool was_writing, enum link_wish wish)
+{
+	if (atomic_load_explicit(&l->all->stopping, memory_order_relaxed) && link_is_idle(k))
+		wish = LINK_CLOSES;
+	if (wish != LINK_CLOSES && was_writing != (wish == LINK_WRITES) &&
+	    watch_link(l, EPOLL_CTL_MOD, k, wish) != 0)
+		wish = LINK_CLOSES;
+	if (wish == LINK_CLOSES)
+		drop(l, k);
+}
+
+/* The log first: what is not in it has not been answered either, whatever becomes of us. */
+static void
+answer_all(struct loop *l, struct worker *w)
+{
+	log_flush();
+	for (size_t i = 0; i < w->answered_count; i++)
+		settle(l, w->answered[i], false, link_answer(w->answered[i], w));
+	w->answered_count = 0;
+}
+
+static void
+end_turn(struct loop *l, struct worker *w)
+{
+	answer_all(l, w);
+	wire_output_clear(&w->output);
+}
+
+/* ---- sessions that wait ---- */
+
 /* The session of a link is going to wait, maybe not for the first time in this go. */
 static void
 on_wait(void *ctx)
@@ -139,7 +173,8 @@ on_wait(void *ctx)
 	struct worker *w = k->worker;
 	struct loop *l = k->loop;
 
-	link_flush(k, w); /* the MTA need not wait for what has been said */
+	answer_all(l, w); /* no MTA need wait for what has been said */
+	link_flush(k, w);
 	if (w->leads == NULL)
 		return;
 	(void)watch_link(l, EPOLL_CTL_DEL, k, LINK_READS);
@@ -155,10 +190,14 @@ on_wait(void *ctx)
 }
 
 static void
-come_back(struct loop *l, struct link *k, enum link_wish wish)
+come_back(struct loop *l, struct worker *w, struct link *k)
 {
+	enum link_wish wish;
 	bool is_back;
 
+	log_flush();
+	wish = link_answer(k, w);
+	wire_output_clear(&w->output);
 	if (atomic_load(&l->all->stopping) && link_is_idle(k))
 		wish = LINK_CLOSES;
 	if (wish == LINK_CLOSES) {
@@ -180,19 +219,16 @@ static void
 serve(struct loop *l, struct worker *w, struct link *k)
 {
 	bool was_writing = k->unsent.len > 0;
-	enum link_wish wish = link_serve(k, w);
 
-	if (w->leads == NULL) {
-		come_back(l, k, wish);
-		return;
-	}
-	if (atomic_load_explicit(&l->all->stopping, memory_order_relaxed) && link_is_idle(k))
-		wish = LINK_CLOSES;
-	if (wish != LINK_CLOSES && was_writing != (wish == LINK_WRITES) &&
-	    watch_link(l, EPOLL_CTL_MOD, k, wish) != 0)
-		wish = LINK_CLOSES;
-	if (wish == LINK_CLOSES)
-		drop(l, k);
+	link_serve(k, w);
+	if (w->leads == NULL)
+		come_back(l, w, k);
+	else if (k->answer_len == 0)
+		settle(l, k, was_writing, link_answer(k, w));
+	else
+		w->answered[w->answered_count++] = k;
+	if (w->answered_count == WORKER_TURN_LINKS)
+		end_turn(l, w);
 }
 
 /* ---- new connections ---- */
@@ -344,10 +380,14 @@ loop_lead(void *loop, struct worker *w)
 		w->now_ms = link_clock_ms();
 		for (int i = 0; i < n && w->leads != NULL; i++)
 			handle(l, w, events[i].data.ptr);
-		if (w->leads == NULL)
+		if (w->leads == NULL) {
+			log_flush();
 			return true;
+		}
+		end_turn(l, w);
 		if (l->heard_stop || w->now_ms >= l->tick_ms)
 			tick(l, w->now_ms);
+		log_flush();
 		if (l->heard_stop && atomic_load(&l->count) == 0)
 			return false;
 	}

@@ -8,6 +8,11 @@
  *              the loop to another; it comes back when its input is worked off. What else the
  *              leader had been told of by then is told to the next one: events are by level.
  *
+ *              What a leader was told of at once is a turn: first all of it is worked off, then the
+ *              log is written, then the answers go out, which saves the log many writes and the
+ *              MTA many awakenings. No answer waits for more than WORKER_TURN_LINKS messages, and
+ *              none for a session that waits.
+ *
  *              MT: a loop's lock guards the list of its links and their being away; a leaf.
  *              A link is touched by the leader, or while it is away by the thread that took it.
  */

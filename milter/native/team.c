@@ -80,9 +80,12 @@ run_worker(void *arg)
 
 	w->team = t;
 	/* Not zeroed: pages that no message needs stay untouched. */
-	w->input = malloc(WORKER_INPUT_BYTES);
+	w->input = malloc(WORKER_INPUT_BYTES + WORKER_LOG_BYTES);
 	if (w->input == NULL)
-		out_of_memory(WORKER_INPUT_BYTES);
+		out_of_memory(WORKER_INPUT_BYTES + WORKER_LOG_BYTES);
+	w->log = (struct log_gathered){ .text = w->input + WORKER_INPUT_BYTES,
+		.size = WORKER_LOG_BYTES };
+	log_gather(&w->log);
 	(void)pthread_mutex_lock(&t->lock);
 	while ((w->leads = next_loop(t)) != NULL) {
 		bool goes_on;
@@ -93,6 +96,7 @@ run_worker(void *arg)
 		if (!goes_on)
 			loop_ended(t);
 	}
+	log_gather(NULL);
 	wire_output_free(&w->output);
 	free(w->input);
 	free(w);

@@ -15,18 +15,25 @@
 
 #include <pthread.h>
 
+#include "milter/log.h"
 #include "milter/native/wire.h"
 
 #define WORKER_INPUT_BYTES 65536
+#define WORKER_LOG_BYTES   8192
+#define WORKER_TURN_LINKS  16 /* that are answered together */
 
 struct team;
+struct link;
 
 struct worker { /* a thread; its own */
 	struct team *team;
 	void *leads; /* the loop it leads; NULL: none, any more */
 	uint64_t now_ms;
-	struct wire_output output;
-	char *input; /* WORKER_INPUT_BYTES */
+	struct wire_output output; /* answers, those of one link behind those of another */
+	struct link *answered[WORKER_TURN_LINKS]; /* whose answers have not been sent yet */
+	size_t answered_count;
+	struct log_gathered log;
+	char *input; /* WORKER_INPUT_BYTES, and behind them the text of log */
 };
 
 /* lead() serves loop as long as w->leads is set. False: the loop has ended. */

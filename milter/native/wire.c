@@ -9,7 +9,7 @@
 
 #define KEPT_FIRST_BYTES   1024
 #define OUTPUT_FIRST_BYTES 2048
-#define OUTPUT_KEPT_BYTES  16384
+#define OUTPUT_KEPT_BYTES  32768
 
 uint32_t
 wire_u32(const char bytes[4])

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The log line of a message: one line, bounded, whatever a sender writes. */
+/* The log line of a message: one line, bounded, whatever a sender writes; and when it is written.
+ */
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "milter/log.h"
 #include "milter/log_message.h"
 #include "policy/base/limits.h"
 #include "tests/support/support.h"
@@ -107,6 +112,76 @@ test_log_line_keys(void **state)
 	arena_free(&a);
 }
 
+/* ---- standard error ---- */
+
+#define STAMP_BYTES (sizeof("2026-01-01T00:00:00Z assayd: ") - 1)
+
+static int
+say_into_pipe(int pipe_r[2])
+{
+	int saved = dup(STDERR_FILENO);
+
+	assert_int_equal(pipe2(pipe_r, O_NONBLOCK | O_CLOEXEC), 0);
+	assert_int_equal(dup2(pipe_r[1], STDERR_FILENO), STDERR_FILENO);
+	return saved;
+}
+
+/* What was written since the last look, each line without its time. */
+static void
+expect_lines(int fd, const char *want)
+{
+	char text[8192], got[8192] = "";
+	ssize_t n = read(fd, text, sizeof(text));
+	struct slice rest = slice_of(text, n < 0 ? 0 : (size_t)n), line;
+
+	while (slice_next(&rest, '\n', &line)) {
+		assert_true(line.len >= STAMP_BYTES);
+		line = slice_from(line, STAMP_BYTES);
+		assert_true(strlen(got) + line.len + 2 < sizeof(got));
+		strncat(got, line.p, line.len);
+		strcat(got, "|");
+	}
+	assert_string_equal(got, want);
+}
+
+/* Lines are held until they are flushed or there is no room, and keep their order. */
+static void
+test_gathered_lines(void **state)
+{
+	char room[2 * STAMP_BYTES + 12], large[sizeof(room)], want[sizeof(large) + 32];
+	struct log_gathered g = { .text = room, .size = sizeof(room) };
+	int ends[2], saved;
+
+	(void)state;
+	memset(large, 'x', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	saved = say_into_pipe(ends);
+	log_text(LOG_LEVEL_INFO, "at once");
+	expect_lines(ends[0], "at once|");
+	log_gather(&g);
+	log_text(LOG_LEVEL_INFO, "one");
+	log_line(LOG_LEVEL_WARNING, "t%s", "wo");
+	expect_lines(ends[0], "");
+	log_text(LOG_LEVEL_INFO, "three");
+	expect_lines(ends[0], "one|two|");
+	log_flush();
+	expect_lines(ends[0], "three|");
+	log_flush();
+	expect_lines(ends[0], "");
+	log_text(LOG_LEVEL_INFO, "four");
+	log_text(LOG_LEVEL_INFO, large);
+	assert_int_equal(g.len, 0);
+	log_text(LOG_LEVEL_INFO, "five");
+	log_gather(NULL);
+	log_text(LOG_LEVEL_INFO, "six");
+	(void)dup2(saved, STDERR_FILENO);
+	(void)snprintf(want, sizeof(want), "four|%s|five|six|", large);
+	expect_lines(ends[0], want);
+	(void)close(saved);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 int
 main(void)
 {
@@ -114,6 +189,7 @@ main(void)
 		cmocka_unit_test(test_log_value),
 		cmocka_unit_test(test_log_line_is_one_and_bounded),
 		cmocka_unit_test(test_log_line_keys),
+		cmocka_unit_test(test_gathered_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
