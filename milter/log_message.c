@@ -5,56 +5,28 @@
 
 #include "policy/base/limits.h"
 
-/* Letters, digits and harmless marks. */
-static bool
-is_bare(char c)
-{
-	static const char marks[128] = { ['-'] = 1,
-		['.'] = 1,
-		['_'] = 1,
-		['@'] = 1,
-		['<'] = 1,
-		['>'] = 1,
-		['/'] = 1,
-		[':'] = 1,
-		['+'] = 1,
-		[','] = 1,
-		['['] = 1,
-		[']'] = 1,
-		['~'] = 1,
-		['!'] = 1,
-		['#'] = 1,
-		['$'] = 1,
-		['&'] = 1,
-		['\''] = 1,
-		['*'] = 1,
-		['('] = 1,
-		[')'] = 1,
-		['?'] = 1,
-		['^'] = 1,
-		['`'] = 1,
-		['{'] = 1,
-		['|'] = 1,
-		['}'] = 1,
-		[';'] = 1,
-		['%'] = 1 };
+/* What may stand in a value: bare, which is letters, digits and harmless marks; between quotes. */
+#define BARE   1
+#define QUOTED 2
 
-	return ascii_is_alnum(c) || ((unsigned char)c < sizeof(marks) && marks[(unsigned char)c]);
-}
+static const char classes[256] = {
+	[' '] = QUOTED,
+	['!'] = BARE | QUOTED,
+	/* not the quote */
+	['#' ... '<'] = BARE | QUOTED,
+	['='] = QUOTED,
+	['>' ... '['] = BARE | QUOTED,
+	/* not the backslash */
+	[']' ... '~'] = BARE | QUOTED,
+};
 
-/* May it stand between quotes as it is? */
-static bool
-is_quotable(char c)
-{
-	return c >= ' ' && c <= '~' && c != '"' && c != '\\';
-}
-
+/* How many bytes of that class s begins with. */
 static size_t
-length_of(struct slice s, bool (*is)(char c))
+length_of(struct slice s, int class)
 {
 	size_t n = 0;
 
-	while (n < s.len && is(s.p[n]))
+	while (n < s.len && (classes[(unsigned char)s.p[n]] & class) != 0)
 		n++;
 	return n;
 }
@@ -65,13 +37,13 @@ log_value(struct strbuf *b, struct slice value)
 	bool cut = value.len > LIMIT_LOG_VALUE_BYTES;
 
 	value = slice_sub(value, 0, LIMIT_LOG_VALUE_BYTES);
-	if (value.len > 0 && !cut && length_of(value, is_bare) == value.len) {
+	if (value.len > 0 && !cut && length_of(value, BARE) == value.len) {
 		strbuf_add(b, value);
 		return;
 	}
 	strbuf_char(b, '"');
 	while (value.len > 0) {
-		size_t n = length_of(value, is_quotable);
+		size_t n = length_of(value, QUOTED);
 
 		strbuf_add(b, slice_sub(value, 0, n));
 		if (n < value.len)

@@ -227,45 +227,45 @@ session_rcpt(struct session *s, const struct mta *mta, const char *recipient)
  * room to put it back the value stays without: nobody has room for it then.
  */
 static struct slice
-wire_value(const struct session *s, const char *value)
+wire_value(const struct session *s, struct slice value)
 {
-	if (s->leading_space || !arena_has_room(s->arena, strlen(value) + 2))
-		return slice_str(value);
-	return slice_str(arena_printf(s->arena, " %s", value));
+	if (s->leading_space || !arena_has_room(s->arena, value.len + 2))
+		return value;
+	return arena_join(s->arena, SLICE(" "), value);
 }
 
 /* Beyond a limit nothing more is taken; the verdict names it and is a tempfail. */
 static void
-evaluate_field(struct session *s, const char *name, struct slice value)
+evaluate_field(struct session *s, struct slice name, struct slice value)
 {
 	struct evaluation *ev = s->message.evaluation;
 
 	if (s->message.edits.full)
 		evaluation_give_up(ev, "fields to be removed");
 	else if (arena_has_room(s->arena, value.len + 2))
-		(void)evaluation_header(ev, slice_str(name), value);
+		(void)evaluation_header(ev, name, value);
 	else
 		evaluation_give_up(ev, "memory of one message");
 }
 
 enum answer
-session_header(struct session *s, const struct mta *mta, const char *name, const char *value)
+session_header(
+    struct session *s, const struct mta *mta, const char *name_text, const char *value_text)
 {
+	struct slice name = slice_str(name_text), value = slice_str(value_text);
 	struct message *m = &s->message;
-	struct slice wire;
 
 	(void)mta;
 	if (!m->under_way)
 		return ANSWER_CONTINUE;
-	edits_note(
-	    &m->edits, s->arena, service_conf(s->service), slice_str(name), slice_str(value));
-	wire = wire_value(s, value);
+	edits_note(&m->edits, s->arena, service_conf(s->service), name, value);
+	value = wire_value(s, value);
 	if (m->outgoing != NULL)
-		outgoing_header(m->outgoing, slice_str(name), wire);
+		outgoing_header(m->outgoing, name, value);
 	if (m->sealing != NULL)
-		sealing_header(m->sealing, slice_str(name), wire);
+		sealing_header(m->sealing, name, value);
 	if (m->evaluation != NULL)
-		evaluate_field(s, name, wire);
+		evaluate_field(s, name, value);
 	return ANSWER_CONTINUE;
 }
 

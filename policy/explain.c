@@ -137,25 +137,37 @@ add_passed(struct strbuf *b, const struct verdict *v)
 {
 	const struct dmarc_verdict *d = &v->dmarc;
 
-	strbuf_printf(b, "mail from %s is authenticated:", shown(b->arena, d->author_domain));
-	if (d->spf_aligned)
-		strbuf_printf(b, " SPF of %s", shown(b->arena, v->spf.domain));
+	strbuf_str(b, "mail from ");
+	strbuf_str(b, shown(b->arena, d->author_domain));
+	strbuf_str(b, " is authenticated:");
+	if (d->spf_aligned) {
+		strbuf_str(b, " SPF of ");
+		strbuf_str(b, shown(b->arena, v->spf.domain));
+	}
 	for (size_t i = 0; d->dkim_aligned && i < v->dkim.count; i++) {
 		const struct dkim_signature_verdict *s = &v->dkim.signatures[i];
 
 		if (s->result != DKIM_PASS || !is_aligned(d, DMARC_BY_DKIM, i))
 			continue;
-		strbuf_printf(b, "%s DKIM of %s (selector %s)", d->spf_aligned ? " and" : "",
-		    shown(b->arena, s->domain), shown(b->arena, s->selector));
+		strbuf_str(b, d->spf_aligned ? " and DKIM of " : " DKIM of ");
+		strbuf_str(b, shown(b->arena, s->domain));
+		strbuf_str(b, " (selector ");
+		strbuf_str(b, shown(b->arena, s->selector));
+		strbuf_char(b, ')');
 		break;
 	}
+}
+
+static const char *
+author_name(struct arena *a, const struct dmarc_verdict *d)
+{
+	return d->author_domain.len > 0 ? shown(a, d->author_domain) : "its author";
 }
 
 const char *
 explain_dmarc(struct arena *a, const struct verdict *v)
 {
 	const struct dmarc_verdict *d = &v->dmarc;
-	const char *author = d->author_domain.len > 0 ? shown(a, d->author_domain) : "its author";
 	struct strbuf b;
 
 	strbuf_init(&b, a, 2 * LIMIT_REPLY_BYTES);
@@ -164,12 +176,12 @@ explain_dmarc(struct arena *a, const struct verdict *v)
 		add_passed(&b, v);
 		break;
 	case DMARC_FAIL:
-		strbuf_printf(&b, "mail from %s is not authenticated: ", author);
+		strbuf_printf(&b, "mail from %s is not authenticated: ", author_name(a, d));
 		add_methods(&b, v);
 		add_policy(&b, d);
 		break;
 	case DMARC_TEMPERROR:
-		strbuf_printf(&b, "mail from %s can't be authenticated now: %s", author,
+		strbuf_printf(&b, "mail from %s can't be authenticated now: %s", author_name(a, d),
 		    dmarc_reason_text(d->reason));
 		add_detail(&b, " (", d->detail, ")");
 		break;

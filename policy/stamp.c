@@ -72,6 +72,18 @@ stamp_spf(struct stamp *st, const struct spf_verdict *spf, const char *property)
 	add_property(st, r, "smtp", property, spf->domain);
 }
 
+/* "2048-bit key" */
+static struct slice
+key_comment(struct arena *a, uint32_t bits)
+{
+	struct strbuf b;
+
+	strbuf_init(&b, a, COMMENT_BYTES);
+	strbuf_number(&b, bits);
+	strbuf_str(&b, "-bit key");
+	return strbuf_slice(&b);
+}
+
 static void
 stamp_dkim(struct stamp *st)
 {
@@ -86,7 +98,7 @@ stamp_dkim(struct stamp *st)
 		if (s->reason != DKIM_R_NONE)
 			r->reason = reason(st, dkim_reason_text(s->reason), s->detail);
 		if (s->key_bits > 0)
-			r->comment = slice_str(arena_printf(st->arena, "%u-bit key", s->key_bits));
+			r->comment = key_comment(st->arena, s->key_bits);
 		add_property(st, r, "header", "d", s->domain);
 		add_property(st, r, "header", "s", s->selector);
 		add_property(st, r, "header", "a", s->algorithm);
@@ -146,12 +158,14 @@ dmarc_comment(struct stamp *st, const struct disposition *d)
 	struct strbuf b;
 
 	strbuf_init(&b, st->arena, COMMENT_BYTES);
-	if (dmarc->record != NULL)
-		strbuf_printf(&b, "%s=%s%s dis=%s", dmarc->policy_tag,
-		    dmarc_policy_word(dmarc->requested_policy),
-		    dmarc->record->testing ? " t=y" : "", dmarc_policy_word(d->policy_applied));
-	else
-		strbuf_printf(&b, "dis=%s", dmarc_policy_word(d->policy_applied));
+	if (dmarc->record != NULL) {
+		strbuf_str(&b, dmarc->policy_tag);
+		strbuf_char(&b, '=');
+		strbuf_str(&b, dmarc_policy_word(dmarc->requested_policy));
+		strbuf_str(&b, dmarc->record->testing ? " t=y " : " ");
+	}
+	strbuf_str(&b, "dis=");
+	strbuf_str(&b, dmarc_policy_word(d->policy_applied));
 	for (size_t i = 0; i < d->override_count; i++)
 		strbuf_printf(&b, " override=%s: %s", override_word(d->overrides[i].kind),
 		    d->overrides[i].comment);

@@ -6,7 +6,11 @@
 #include "policy/syntax/lex.h"
 
 /* RFC 2045 5.1 token; bytes from 0x80 on by RFC 8601 2.2. */
-bool authres_is_token(char c);
+static inline bool
+authres_is_token(char c)
+{
+	return lex_is_atext(c) ? c != '/' && c != '=' && c != '?' : c == '.';
+}
 
 /* RFC 5321 4.1.2 Keyword: letters, digits, hyphens, the last no hyphen. */
 bool authres_is_keyword(struct slice s);

@@ -14,12 +14,6 @@ struct parse {
 	bool lenient;
 };
 
-bool
-authres_is_token(char c)
-{
-	return lex_is_atext(c) ? c != '/' && c != '=' && c != '?' : c == '.';
-}
-
 static bool
 is_keyword_byte(char c)
 {

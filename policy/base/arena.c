@@ -146,6 +146,19 @@ arena_copy(struct arena *a, struct slice s)
 }
 
 struct slice
+arena_join(struct arena *a, struct slice first, struct slice second)
+{
+	char *p = take(a, first.len + second.len + 1);
+
+	if (first.len > 0)
+		memcpy(p, first.p, first.len);
+	if (second.len > 0)
+		memcpy(p + first.len, second.p, second.len);
+	p[first.len + second.len] = '\0';
+	return slice_of(p, first.len + second.len);
+}
+
+struct slice
 arena_copy_lower(struct arena *a, struct slice s)
 {
 	char *p = take(a, s.len + 1);

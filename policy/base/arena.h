@@ -39,7 +39,10 @@ char *arena_bytes(struct arena *a, size_t size) __attribute__((returns_nonnull, 
 /* A copy of the bytes, with a NUL behind that is not counted. */
 struct slice arena_copy(struct arena *a, struct slice s);
 
-/* The same in ASCII lower case. */
+/* The same of two, one behind the other. */
+struct slice arena_join(struct arena *a, struct slice first, struct slice second);
+
+/* A copy in ASCII lower case. */
 struct slice arena_copy_lower(struct arena *a, struct slice s);
 
 /* NUL-terminated copy for calls that want one; a NUL inside ends it early. */

@@ -6,7 +6,12 @@
 bool
 slice_equal_nocase(struct slice a, struct slice b)
 {
-	return a.len == b.len && slice_compare_nocase(a, b) == 0;
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (a.p[i] != b.p[i] && ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+			return false;
+	return true;
 }
 
 bool

@@ -63,12 +63,6 @@ strbuf_char(struct strbuf *b, char c)
 }
 
 void
-strbuf_str(struct strbuf *b, const char *s)
-{
-	strbuf_add(b, slice_str(s));
-}
-
-void
 strbuf_number(struct strbuf *b, uint64_t number)
 {
 	char digits[20]; /* of 2^64 - 1 */

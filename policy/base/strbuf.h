@@ -24,9 +24,15 @@ struct strbuf {
 void strbuf_init(struct strbuf *b, struct arena *a, size_t max_bytes);
 void strbuf_add(struct strbuf *b, struct slice s);
 void strbuf_char(struct strbuf *b, char c);
-void strbuf_str(struct strbuf *b, const char *s);
 void strbuf_number(struct strbuf *b, uint64_t number); /* decimal */
 void strbuf_printf(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct slice strbuf_slice(struct strbuf *b);
+
+/* Here, so that the length of a literal is known when it is compiled. */
+static inline void
+strbuf_str(struct strbuf *b, const char *s)
+{
+	strbuf_add(b, slice_str(s));
+}
 
 #endif

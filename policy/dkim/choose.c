@@ -31,7 +31,7 @@ dkim_signatures_label(struct arena *a, const struct header_list *header,
 	for (size_t i = 0; i < count; i++) {
 		struct slice value = header->fields[signatures[i].verdict.field].value;
 
-		labels[i] = slice_sub(sig_squeeze(a, sig_raw_tag(value, "b")), 0, LABEL_MAX);
+		labels[i] = sig_squeeze_head(a, sig_raw_tag(value, "b"), LABEL_MAX);
 	}
 	for (size_t i = 0; i < count; i++) {
 		size_t len = LABEL_MIN;

@@ -69,17 +69,21 @@ dkim_unquote(struct arena *a, struct slice text)
 static void
 show(struct arena *a, struct slice value, struct dkim_signature *s)
 {
+	enum { A, C, D, I, S, TAGS };
+	static const char *const names[TAGS] = { "a", "c", "d", "i", "s" };
 	struct dkim_signature_verdict *v = &s->verdict;
-	struct slice c = sig_squeeze(a, sig_raw_tag(value, "c"));
+	struct slice raw[TAGS], c;
 	const char *why;
 
-	if (domain_normalize(a, slice_trim(sig_raw_tag(value, "d")), &v->domain, &why) != 0)
+	sig_raw_tags(value, names, TAGS, raw);
+	c = sig_squeeze(a, raw[C]);
+	if (domain_normalize(a, slice_trim(raw[D]), &v->domain, &why) != 0)
 		v->domain = slice_of(NULL, 0);
-	v->selector = sig_squeeze(a, sig_raw_tag(value, "s"));
-	v->algorithm = sig_squeeze(a, sig_raw_tag(value, "a"));
-	v->identity = sig_squeeze(a, sig_raw_tag(value, "i"));
+	v->selector = sig_squeeze(a, raw[S]);
+	v->algorithm = sig_squeeze(a, raw[A]);
+	v->identity = sig_squeeze(a, raw[I]);
 	if (v->identity.len == 0 && v->domain.len > 0)
-		v->identity = slice_str(arena_printf(a, "@%.*s", SLICE_ARG(v->domain)));
+		v->identity = arena_join(a, SLICE("@"), v->domain);
 	if (c.len == 0)
 		c = SLICE("simple"); /* RFC 6376 3.5: the default of both halves */
 	if (slice_find(c, '/') == SLICE_NONE)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "policy/dmarc/internal.h"
 #include "policy/syntax/domain.h"
@@ -67,10 +67,14 @@ static const struct dns_decoder dmarc_decoder = {
 static struct slice
 policy_name(char buffer[POLICY_NAME_BYTES], struct slice domain)
 {
-	int n = snprintf(buffer, POLICY_NAME_BYTES, POLICY_LABEL "%.*s", SLICE_ARG(domain));
+	const size_t label = strlen(POLICY_LABEL);
 
 	/* A domain in normal form fits; the resolver refuses what is too long with the label. */
-	return slice_of(buffer, n < (int)POLICY_NAME_BYTES ? (size_t)n : POLICY_NAME_BYTES - 1);
+	domain = slice_sub(domain, 0, POLICY_NAME_BYTES - 1 - label);
+	memcpy(buffer, POLICY_LABEL, label);
+	if (domain.len > 0)
+		memcpy(buffer + label, domain.p, domain.len);
+	return slice_of(buffer, label + domain.len);
 }
 
 static void

@@ -22,25 +22,24 @@ put(char *out, const char *from, const char *to)
 static char *
 put_relaxed_value(char *out, struct slice value)
 {
-	/* An empty slice may have no pointer at all, to which C adds nothing, not even 0. */
-	const char *p = value.len > 0 ? value.p : "", *end = p + value.len;
 	bool blank = false, started = false;
 
-	while (p < end) {
-		const char *word = p;
+	for (size_t i = 0; i < value.len; i++) {
+		char c = value.p[i];
 
-		if (ascii_is_wsp(*p) || *p == '\n' || (*p == '\r' && p + 1 < end && p[1] == '\n')) {
-			/* "Unfold": CRLF goes; a fold has WSP beside it, which is the blank. */
-			blank = blank || ascii_is_wsp(*p);
-			p++;
-			continue;
+		if ((unsigned char)c <= ' ') { /* nearly all bytes are more */
+			bool is_blank = ascii_is_wsp(c);
+
+			if (is_blank || c == '\n' ||
+			    (c == '\r' && i + 1 < value.len && value.p[i + 1] == '\n')) {
+				/* "Unfold": CRLF goes; a fold has WSP beside it, the blank. */
+				blank = blank || is_blank;
+				continue;
+			}
 		}
-		while (p < end && !ascii_is_wsp(*p) && *p != '\n' &&
-		    !(*p == '\r' && p + 1 < end && p[1] == '\n'))
-			p++;
 		if (blank && started)
 			*out++ = ' ';
-		out = put(out, word, p);
+		*out++ = c;
 		started = true;
 		blank = false;
 	}

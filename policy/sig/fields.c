@@ -8,7 +8,8 @@
  * and name hundreds of them in each of many signatures, and looking through all for each would be
  * the sender's way to keep us busy.
  */
-#define BUCKETS 64 /* a power of two; most messages have fewer fields */
+#define BUCKETS	     64 /* a power of two; most messages have fewer fields */
+#define HASHED_BYTES 3	/* of a name, from either end */
 
 struct sig_fields {
 	struct arena *arena;
@@ -18,12 +19,16 @@ struct sig_fields {
 	size_t *cursor;		/* [lowest field of a name]: the next one to take; per signature */
 };
 
+/* Of the length and of both ends, which tell most names apart. */
 static size_t
 hash_name(struct slice name)
 {
-	uint32_t h = 2166136261u; /* FNV-1a */
+	size_t part = name.len < HASHED_BYTES ? name.len : HASHED_BYTES;
+	uint32_t h = 2166136261u ^ (uint32_t)name.len; /* FNV-1a */
 
-	for (size_t i = 0; i < name.len; i++)
+	for (size_t i = 0; i < part; i++)
+		h = (h ^ (unsigned char)ascii_lower(name.p[i])) * 16777619u;
+	for (size_t i = name.len - part; i < name.len; i++)
 		h = (h ^ (unsigned char)ascii_lower(name.p[i])) * 16777619u;
 	return (h ^ h >> 16) & (BUCKETS - 1);
 }
@@ -109,7 +114,7 @@ make_room(struct sig_header *h, size_t name_len, size_t value_len)
 
 	if (want > h->room_size) {
 		h->room_size = 2 * want;
-		h->room = arena_alloc(h->arena, h->room_size);
+		h->room = arena_bytes(h->arena, h->room_size);
 	}
 	return h->room;
 }
@@ -135,7 +140,7 @@ sig_header_end(
 
 	if (b.p != NULL) {
 		before = (size_t)(b.p - value.p);
-		without = arena_alloc(h->arena, value.len);
+		without = arena_bytes(h->arena, value.len);
 		memcpy(without, value.p, before);
 		memcpy(without + before, b.p + b.len, value.len - before - b.len);
 		value = slice_of(without, value.len - b.len);
@@ -162,42 +167,73 @@ sig_header_digest(struct sig_header *h, const struct header_list *header, const 
 	sig_header_end(h, &header->fields[own], out);
 }
 
-/* The value, if the piece is "name=value"; p == NULL: it is not. */
-static struct slice
-value_of(struct slice piece, struct slice name)
+static size_t
+skip_space(struct slice s, size_t at)
 {
-	size_t at = 0;
+	while (at < s.len && ascii_is_space(s.p[at]))
+		at++;
+	return at;
+}
 
-	while (at < piece.len && ascii_is_space(piece.p[at]))
-		at++;
-	if (!slice_starts(slice_from(piece, at), name))
-		return slice_of(NULL, 0);
-	at += name.len;
-	while (at < piece.len && ascii_is_space(piece.p[at]))
-		at++;
+/* Name and value of "name=value"; false: the piece is no such thing. */
+static bool
+split_tag(struct slice piece, struct slice *name, struct slice *value)
+{
+	size_t start = skip_space(piece, 0), end = start, at;
+
+	while (end < piece.len && piece.p[end] != '=' && !ascii_is_space(piece.p[end]))
+		end++;
+	at = skip_space(piece, end);
 	if (at == piece.len || piece.p[at] != '=')
-		return slice_of(NULL, 0);
-	return slice_of(piece.p + at + 1, piece.len - at - 1);
+		return false;
+	*name = slice_sub(piece, start, end - start);
+	*value = slice_of(piece.p + at + 1, piece.len - at - 1);
+	return true;
+}
+
+void
+sig_raw_tags(struct slice list, const char *const *names, size_t count, struct slice *values_r)
+{
+	struct slice piece, name, value;
+	size_t found = 0;
+
+	for (size_t i = 0; i < count; i++)
+		values_r[i] = slice_of(NULL, 0);
+	while (found < count && slice_next(&list, ';', &piece)) {
+		if (!split_tag(piece, &name, &value))
+			continue;
+		for (size_t i = 0; i < count; i++)
+			if (values_r[i].p == NULL && slice_equal(name, slice_str(names[i]))) {
+				values_r[i] = value;
+				found++;
+			}
+	}
 }
 
 struct slice
 sig_raw_tag(struct slice list, const char *name)
 {
-	struct slice piece, value = { NULL, 0 };
+	struct slice value;
 
-	while (value.p == NULL && slice_next(&list, ';', &piece))
-		value = value_of(piece, slice_str(name));
+	sig_raw_tags(list, &name, 1, &value);
 	return value;
+}
+
+struct slice
+sig_squeeze_head(struct arena *a, struct slice s, size_t max)
+{
+	char *p = arena_bytes(a, (s.len < max ? s.len : max) + 1);
+	size_t len = 0;
+
+	for (size_t i = 0; i < s.len && len < max; i++)
+		if (!ascii_is_space(s.p[i]))
+			p[len++] = s.p[i];
+	p[len] = '\0';
+	return slice_of(p, len);
 }
 
 struct slice
 sig_squeeze(struct arena *a, struct slice s)
 {
-	char *p = arena_alloc(a, s.len + 1);
-	size_t len = 0;
-
-	for (size_t i = 0; i < s.len; i++)
-		if (!ascii_is_space(s.p[i]))
-			p[len++] = s.p[i];
-	return slice_of(p, len);
+	return sig_squeeze_head(a, s, s.len);
 }

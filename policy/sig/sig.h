@@ -147,8 +147,14 @@ void sig_header_digest(struct sig_header *h, const struct header_list *header,
  */
 struct slice sig_raw_tag(struct slice list, const char *name);
 
+/* The same for several names, in one pass; values_r has as many as names. */
+void sig_raw_tags(
+    struct slice list, const char *const *names, size_t count, struct slice *values_r);
+
 /* s without any FWS; arena memory. */
 struct slice sig_squeeze(struct arena *a, struct slice s);
+/* No more than its first max bytes. */
+struct slice sig_squeeze_head(struct arena *a, struct slice s, size_t max);
 
 /* ---- tags (tags.c) ---- */
 

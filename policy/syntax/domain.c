@@ -13,7 +13,7 @@
 static const char *
 check_labels(struct slice domain)
 {
-	struct slice label;
+	size_t label = 0; /* bytes of it so far */
 
 	if (domain.len == 0)
 		return "is empty";
@@ -23,14 +23,14 @@ check_labels(struct slice domain)
 		return "is an address literal";
 	if (domain.p[domain.len - 1] == '.')
 		return "has an empty label";
-	while (slice_next(&domain, '.', &label)) {
-		if (label.len == 0)
+	for (size_t i = 0; i < domain.len; i++) {
+		if (domain.p[i] == '.' && label == 0)
 			return "has an empty label";
-		if (label.len > LIMIT_LABEL_BYTES)
+		if (domain.p[i] <= 0x20 || domain.p[i] >= 0x7f)
+			return "has a byte that no name holds";
+		label = domain.p[i] == '.' ? 0 : label + 1;
+		if (label > LIMIT_LABEL_BYTES)
 			return "has a label longer than 63 bytes";
-		for (size_t i = 0; i < label.len; i++)
-			if (label.p[i] <= 0x20 || label.p[i] >= 0x7f)
-				return "has a byte that no name holds";
 	}
 	return NULL;
 }

@@ -71,12 +71,14 @@ header_name_trim(struct slice name)
 	return name;
 }
 
-/* Nearly every field is another one, told by its first letter. */
-static bool
+/* Nearly every field is another one, told by its length or its first letter. */
+static inline bool
 is_named(const struct header_field *f, struct slice name)
 {
-	return f->name.len >= name.len && name.len > 0 &&
-	    ascii_lower(f->name.p[0]) == ascii_lower(name.p[0]) &&
+	if (f->name.len != name.len &&
+	    (f->name.len < name.len || !ascii_is_wsp(f->name.p[name.len])))
+		return false;
+	return name.len > 0 && ascii_lower(f->name.p[0]) == ascii_lower(name.p[0]) &&
 	    slice_equal_nocase(header_name_trim(f->name), name);
 }
 

@@ -164,12 +164,19 @@ lex_literal(struct lex *l)
 	return slice_from(l->text, start);
 }
 
-bool
-lex_is_atext(char c)
-{
-	return ascii_is_alnum(c) || (unsigned char)c >= 0x80 ||
-	    (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
-}
+/* Printable ASCII without the specials of RFC 5322 3.2.3: ()<>[]:;@\,." */
+const bool lex_atext[256] = {
+	['!'] = true,
+	['#' ... '\''] = true,
+	['*' ... '+'] = true,
+	['-'] = true,
+	['/' ... '9'] = true,
+	['='] = true,
+	['?'] = true,
+	['A' ... 'Z'] = true,
+	['^' ... '~'] = true,
+	[0x80 ... 0xff] = true,
+};
 
 bool
 lex_is_atext_or_control(char c)

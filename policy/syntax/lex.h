@@ -61,7 +61,13 @@ struct slice lex_quoted(struct lex *l, struct arena *a);
 struct slice lex_literal(struct lex *l);
 
 /* RFC 5322 3.2.3 atext, RFC 6532 3.2: bytes from 0x80 on. */
-bool lex_is_atext(char c);
+extern const bool lex_atext[256];
+
+static inline bool
+lex_is_atext(char c)
+{
+	return lex_atext[(unsigned char)c];
+}
 
 /* Anything but specials and white space: atext and the control bytes that have no place there. */
 bool lex_is_atext_or_control(char c);

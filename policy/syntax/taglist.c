@@ -38,12 +38,14 @@ is_tag_name(struct slice s)
 static bool
 is_tag_value(struct slice s)
 {
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+	static const bool is_bad[256] = { [0x00 ... 0x08] = true, /* before HTAB, LF */
+		[0x0b ... 0x0c] = true,				  /* before CR */
+		[0x0e ... 0x1f] = true,				  /* before SP */
+		[0x7f] = true };
 
-		if ((c < 0x21 && !ascii_is_space(s.p[i])) || c == 0x7f)
+	for (size_t i = 0; i < s.len; i++)
+		if (is_bad[(unsigned char)s.p[i]])
 			return false;
-	}
 	return true;
 }
 
@@ -72,8 +74,12 @@ find_rule(const struct parse *p, struct slice name, size_t *index_r)
 	bool nocase = (p->grammar->flags & TAGLIST_NOCASE) != 0;
 
 	for (size_t i = 0; i < p->grammar->rule_count; i++) {
-		struct slice rule_name = slice_str(p->grammar->rules[i].name);
+		struct slice rule_name;
 
+		/* Most have another first letter. */
+		if (ascii_lower(p->grammar->rules[i].name[0]) != ascii_lower(name.p[0]))
+			continue;
+		rule_name = slice_str(p->grammar->rules[i].name);
 		if (nocase ? slice_equal_nocase(rule_name, name) : slice_equal(rule_name, name)) {
 			*index_r = i;
 			return &p->grammar->rules[i];
