@@ -52,20 +52,17 @@ open_fleet(struct report_run *r, char **error_r)
 	return db_open_postgres(c->report_database, FLEET_MS, error_r);
 }
 
-/* Failure reports don't go to the fleet: each node sends its own. */
+/* The queue: failure reports don't go to the fleet, each node sends its own. */
 static int
-open_queue(struct report_run *r)
+open_file(struct report_run *r)
 {
-	char *error = NULL;
+	const char *error = "?";
 
-	if (r->conf->report_store == NULL)
-		return 0;
-	r->queue = db_open_sqlite(r->conf->report_store, BUSY_MS, &error);
-	if (r->queue != NULL)
-		return 0;
-	(void)report_complain(EXIT_INTERNAL, "report_store", error);
-	free(error);
-	return EXIT_INTERNAL;
+	r->queue = db_new_sqlite(r->conf->report_store, BUSY_MS);
+	db_limit_file(r->queue, REPORT_FILE_BYTES);
+	return db_reopen(r->queue, &error) == 0
+	    ? 0
+	    : report_complain(EXIT_INTERNAL, "report_store", error);
 }
 
 static int
@@ -76,7 +73,7 @@ open_database(struct report_run *r)
 	if (r->conf->report_database != NULL) {
 		r->db = open_fleet(r, &error);
 		if (r->db != NULL)
-			return open_queue(r);
+			return r->conf->report_store == NULL ? 0 : open_file(r);
 		(void)report_complain(EXIT_INTERNAL, "report_database", error);
 		free(error);
 		return EXIT_INTERNAL;
@@ -84,12 +81,10 @@ open_database(struct report_run *r)
 	if (r->conf->report_store == NULL)
 		return report_complain(
 		    EXIT_CONFIG, "report_store", "nothing is kept, so there is nothing to report");
-	r->queue = r->db = db_open_sqlite(r->conf->report_store, BUSY_MS, &error);
-	if (r->db != NULL)
-		return 0;
-	(void)report_complain(EXIT_INTERNAL, "report_store", error);
-	free(error);
-	return EXIT_INTERNAL;
+	if (open_file(r) != 0)
+		return EXIT_INTERNAL;
+	r->db = r->queue;
+	return 0;
 }
 
 int

@@ -232,7 +232,7 @@ maker_of(struct work *w, make_watch_fn *watch)
 	return (struct maker){
 		.arena = w->arena,
 		.db = r->db,
-		.composer = { r->store, r->resolver, r->crypto, &r->compose },
+		.composer = { r->store, r->resolver, r->crypto, &r->compose, 0 },
 		.watch = watch,
 		.may = r->conf->report_database != NULL ? still_ours : NULL,
 		.stop = must_stop,
@@ -363,6 +363,17 @@ send_made(void *ctx, const char **error_r)
 	return w->sent.no_server ? 0 : send_due(w->sender, &w->sent, error_r);
 }
 
+static void
+say_given_up(struct work *w, size_t count)
+{
+	if (count == 0)
+		return;
+	w->failed += count;
+	worsen(w, EXIT_REFUSED);
+	say(w, true, "given up", arena_printf(w->arena, "%zu deliveries that had failed", count),
+	    "too many messages wait to be sent");
+}
+
 /* What one does for all: nothing where another node does it. */
 static int
 make_and_send(struct work *w, const struct sender *sender, const char **error_r)
@@ -378,8 +389,10 @@ make_and_send(struct work *w, const struct sender *sender, const char **error_r)
 		return ours;
 	w->sender = sender;
 	maker.between = send_made;
-	if (make_reports(&maker, report_now_s(r), &made, error_r) != 0 ||
-	    send_made(w, error_r) != 0 || forget(r, error_r) != 0)
+	if (make_reports(&maker, report_now_s(r), &made, error_r) != 0)
+		return -1;
+	say_given_up(w, made.given_up);
+	if (send_made(w, error_r) != 0 || forget(r, error_r) != 0)
 		return -1;
 	give_lease_back(w);
 	return 0;

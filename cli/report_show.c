@@ -132,7 +132,7 @@ preview_one(void *ctx, const struct store_period *period)
 {
 	struct preview *p = ctx;
 	struct report_run *r = p->run;
-	const struct composer composer = { r->store, r->resolver, r->crypto, &r->compose };
+	const struct composer composer = { r->store, r->resolver, r->crypto, &r->compose, 0 };
 	struct composition c;
 	const char *error = "?";
 

@@ -122,9 +122,13 @@ static void
 find_targets(struct work *w, bool *later_r)
 {
 	const struct compose_options *o = w->composer->options;
-	struct lookups *l = lookups_new(w->arena, w->composer->resolver, &o->lookups);
+	struct lookups_limits limits = o->lookups;
 	struct destinations found;
+	struct lookups *l;
 
+	if (w->composer->dns_budget_ms > 0 && w->composer->dns_budget_ms < limits.budget_ms)
+		limits.budget_ms = w->composer->dns_budget_ms;
+	l = lookups_new(w->arena, w->composer->resolver, &limits);
 	destinations_find(
 	    w->arena, l, o->dmarc, w->period->domain, "rua", w->period->policy.rua, &found);
 	*later_r = found.later;

@@ -38,6 +38,7 @@ struct composer { /* all borrowed */
 	struct resolver *resolver;
 	const struct crypto *crypto;
 	const struct compose_options *options;
+	uint32_t dns_budget_ms; /* of waiting, where it is less than the options'; 0: theirs */
 };
 
 enum compose_outcome {

@@ -31,6 +31,12 @@ db_opened(struct db *db, char **error_r)
 }
 
 void
+db_limit_file(struct db *db, int64_t bytes)
+{
+	db->file_bytes = bytes;
+}
+
+void
 db_close(struct db **dbp)
 {
 	struct db *db = *dbp;

@@ -79,6 +79,10 @@ struct db *db_new_postgres(const char *conninfo, uint32_t timeout_ms)
 struct db *db_open_sqlite(const char *file, uint32_t busy_ms, char **error_r);
 struct db *db_open_postgres(const char *conninfo, uint32_t timeout_ms, char **error_r);
 
+/* From the next db_reopen() on, this connection makes the file of SQLite no larger: DB_F_FULL. To
+ * be called before the first. */
+void db_limit_file(struct db *db, int64_t bytes);
+
 /* *db becomes NULL; NULL is accepted. An open transaction is rolled back. */
 void db_close(struct db **db);
 

@@ -32,6 +32,7 @@ struct db {
 	const struct db_calls *calls;
 	enum db_fault fault;
 	int64_t changes;
+	int64_t file_bytes; /* db_limit_file(); 0: no limit */
 	char error[DB_ERROR_BYTES];
 };
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -131,6 +132,28 @@ use_wal(struct db_sqlite *s)
 	}
 }
 
+/* The size of a page is that of the file, whoever made it. */
+static int
+limit_file(struct db_sqlite *s)
+{
+	char sql[96];
+	sqlite3_stmt *stmt;
+	int64_t page_bytes = 0;
+
+	if (s->db.file_bytes == 0)
+		return SQLITE_OK;
+	if (sqlite3_prepare_v2(s->handle, "PRAGMA page_size", -1, &stmt, NULL) != SQLITE_OK)
+		return sqlite3_errcode(s->handle);
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		page_bytes = sqlite3_column_int64(stmt, 0);
+	(void)sqlite3_finalize(stmt);
+	if (page_bytes <= 0)
+		return SQLITE_OK;
+	(void)snprintf(sql, sizeof(sql), "PRAGMA max_page_count=%lld",
+	    (long long)(s->db.file_bytes / page_bytes));
+	return sqlite3_exec(s->handle, sql, NULL, NULL, NULL);
+}
+
 static int
 set_up(struct db_sqlite *s)
 {
@@ -147,7 +170,7 @@ set_up(struct db_sqlite *s)
 		    "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=500; "
 		    "PRAGMA journal_size_limit=2097152",
 		    NULL, NULL, NULL);
-	return code;
+	return code == SQLITE_OK ? limit_file(s) : code;
 }
 
 static int

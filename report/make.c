@@ -9,10 +9,20 @@
 
 #define TRIES 3 /* of a transaction that lost a race */
 
+/*
+ * The first look only starts the questions, of WINDOW reports one after the other; the second takes
+ * what has come. What is waited for as long as it takes is looked at like this once more before, so
+ * that all that does not answer runs out of time together.
+ */
+#define WINDOW	       64
+#define LOOK_MS	       1
+#define SECOND_LOOK_MS 50
+
 struct found { /* a period that is over */
 	int64_t id;
 	uint64_t messages;
-	bool tried; /* it was closed by a run before, and put off */
+	bool tried;  /* it was closed by a run before, and put off */
+	bool closed; /* by this one or before */
 };
 
 struct found_list {
@@ -35,7 +45,7 @@ take_period(void *ctx, const struct store_period *period)
 			memcpy(f->list, old, f->count * sizeof(*old));
 	}
 	f->list[f->count++] = (struct found){ period->id, period->messages,
-		period->state == STORE_CLOSED };
+		period->state == STORE_CLOSED, period->state == STORE_CLOSED };
 	return 0;
 }
 
@@ -57,10 +67,13 @@ struct step {
 	const struct maker *maker;
 	int64_t period;
 	const struct composition *composed;
+	int64_t now_s;
+	struct make_counts *counts;
+	bool no_room; /* so that nothing was put down */
 };
 
 static int
-close_period(const struct step *s, const char **error_r)
+close_period(struct step *s, const char **error_r)
 {
 	return store_period_close(s->maker->composer.store, s->period, error_r);
 }
@@ -78,22 +91,30 @@ check_may(const struct maker *m, const char **error_r)
 
 /* The report and the mark that it is made, or neither. */
 static int
-put_down(const struct step *s, const char **error_r)
+put_down(struct step *s, const char **error_r)
 {
 	const struct composition *c = s->composed;
-	int rc = check_may(s->maker, error_r);
+	struct db *db = s->maker->db;
+	size_t given_up = 0;
+	int room = 1;
 
-	if (rc != 0)
+	if (check_may(s->maker, error_r) != 0)
 		return -1;
 	if (c->outcome == COMPOSE_REPORT)
-		rc = outbox_add(s->maker->db, &c->report, c->to, c->to_count, error_r);
-	else
-		rc = outbox_skip(s->maker->db, &c->report, slice_str(c->why), error_r);
-	return rc == 0 ? store_period_done(s->maker->composer.store, s->period, error_r) : -1;
+		room = outbox_room(db, c->to_count, s->now_s, &given_up, error_r);
+	s->no_room = room == 0;
+	if (room <= 0)
+		return room;
+	s->counts->given_up += given_up;
+	if ((c->outcome == COMPOSE_REPORT
+		    ? outbox_add(db, &c->report, c->to, c->to_count, error_r)
+		    : outbox_skip(db, &c->report, slice_str(c->why), error_r)) != 0)
+		return -1;
+	return store_period_done(s->maker->composer.store, s->period, error_r);
 }
 
 static int
-transact(const struct step *s, int (*body)(const struct step *, const char **), struct arena *a,
+transact(struct step *s, int (*body)(struct step *, const char **), struct arena *a,
     const char **error_r)
 {
 	struct db *db = s->maker->db;
@@ -121,6 +142,11 @@ struct task {
 	int64_t now_s;
 	bool rehearsal;
 	struct make_counts *counts;
+	uint32_t dns_budget_ms;
+	bool last;   /* what DNS can't tell now is put off for this run */
+	bool full;   /* no report can be put down any more */
+	size_t made; /* periods since they were sent, and when that was */
+	int64_t sent_s;
 };
 
 static void
@@ -143,20 +169,32 @@ count(struct make_counts *counts, const struct composition *c, bool failed)
 	}
 }
 
-static void
+/* True: DNS has not told all yet, and there will be another look. */
+static bool
 work_on(struct task *t, const struct store_period *period)
 {
 	const struct maker *m = t->maker;
+	struct composer composer = m->composer;
 	struct composition composed;
-	const struct step step = { m, period->id, &composed };
+	struct step step = { m, period->id, &composed, t->now_s, t->counts, false };
 	const char *error = NULL;
-	int rc = compose(t->arena, &m->composer, period, t->now_s, false, &composed, &error);
+	int rc;
 
+	composer.dns_budget_ms = t->dns_budget_ms;
+	rc = compose(t->arena, &composer, period, t->now_s, false, &composed, &error);
+	if (rc == 0 && composed.outcome == COMPOSE_LATER && !t->last)
+		return true;
 	if (rc == 0 && !t->rehearsal && composed.outcome != COMPOSE_LATER)
 		rc = transact(&step, put_down, t->arena, &error);
+	if (rc == 0 && step.no_room) {
+		composed.outcome = COMPOSE_LATER;
+		composed.why = "too many messages wait to be sent; the others are put off, too";
+		t->full = true;
+	}
 	count(t->counts, &composed, rc != 0);
 	if (m->watch != NULL)
 		m->watch(m->ctx, period, &composed, rc != 0 ? error : NULL);
+	return false;
 }
 
 struct copy {
@@ -181,20 +219,23 @@ copy_period(void *ctx, const struct store_period *period)
 }
 
 /* The period is read to its end first: SQLite lets nobody write who is still reading what has
- * changed since, and assayd changes it all the time. */
+ * changed since, and assayd changes it all the time. *again_r: as work_on(). */
 static int
-make_one(struct task *t, int64_t id, const char **error_r)
+make_one(struct task *t, struct found *f, bool *again_r, const char **error_r)
 {
-	const struct store_query query = { .not_done = true, .id = id };
-	const struct step step = { t->maker, id, NULL };
+	const struct store_query query = { .not_done = true, .id = f->id };
+	struct step step = { .maker = t->maker, .period = f->id };
 	struct copy copy = { .arena = t->arena };
 
-	if (!t->rehearsal && transact(&step, close_period, t->maker->arena, error_r) != 0)
+	*again_r = false;
+	if (!t->rehearsal && !f->closed &&
+	    transact(&step, close_period, t->maker->arena, error_r) != 0)
 		return -1;
+	f->closed = true;
 	if (store_periods(t->maker->composer.store, &query, copy_period, &copy, error_r) != 0)
 		return -1;
 	if (copy.found)
-		work_on(t, &copy.period);
+		*again_r = work_on(t, &copy.period);
 	return 0;
 }
 
@@ -207,27 +248,80 @@ monotonic_s(void)
 	return (int64_t)ts.tv_sec;
 }
 
-static int
-make_all(struct task *t, const struct found_list *f, const char **error_r)
+static bool
+must_stop(const struct task *t)
 {
-	const struct maker *m = t->maker;
-	int64_t since = monotonic_s();
-	size_t made = 0;
+	return t->full || (t->maker->stop != NULL && t->maker->stop(t->maker->ctx));
+}
+
+static int
+send_between(struct task *t, const char **error_r)
+{
+	t->made = 0;
+	t->sent_s = monotonic_s();
+	return t->maker->between == NULL || t->rehearsal
+	    ? 0
+	    : t->maker->between(t->maker->ctx, error_r);
+}
+
+/* One look at each; those that DNS must be asked about again are left in the list, in order. */
+static int
+look_at(struct task *t, struct found_list *f, uint32_t dns_budget_ms, const char **error_r)
+{
+	size_t left = 0;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < f->count; i++) {
-		if (m->stop != NULL && m->stop(m->ctx))
-			break;
-		rc = make_one(t, f->list[i].id, error_r);
+	t->dns_budget_ms = dns_budget_ms;
+	for (size_t i = 0; rc == 0 && i < f->count && !must_stop(t); i++) {
+		bool again;
+
+		rc = make_one(t, &f->list[i], &again, error_r);
 		arena_reset(t->arena);
-		if (rc != 0 || m->between == NULL || t->rehearsal ||
-		    (++made < MAKE_BETWEEN && monotonic_s() - since < MAKE_BETWEEN_S))
-			continue;
-		rc = m->between(m->ctx, error_r);
-		made = 0;
-		since = monotonic_s();
+		if (rc == 0 && again)
+			f->list[left++] = f->list[i];
+		else if (rc == 0 &&
+		    (++t->made >= MAKE_BETWEEN || monotonic_s() - t->sent_s >= MAKE_BETWEEN_S))
+			rc = send_between(t, error_r);
 	}
+	f->count = left;
 	return rc;
+}
+
+/* The list in windows: what is left of each after the looks goes to its front. */
+static int
+look_through(struct task *t, struct found_list *all, bool patiently, const char **error_r)
+{
+	size_t left = 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < all->count && !must_stop(t); i += WINDOW) {
+		struct found_list window = { NULL, &all->list[i], all->count - i, 0 };
+
+		if (window.count > WINDOW)
+			window.count = WINDOW;
+		t->last = false;
+		rc = look_at(t, &window, LOOK_MS, error_r);
+		if (rc == 0)
+			rc = look_at(t, &window, SECOND_LOOK_MS, error_r);
+		t->last = patiently;
+		if (rc == 0 && patiently)
+			rc = look_at(t, &window, 0, error_r);
+		memmove(&all->list[left], window.list, window.count * sizeof(*window.list));
+		left += window.count;
+	}
+	all->count = left;
+	return rc;
+}
+
+static int
+make_all(struct task *t, struct found_list *f, const char **error_r)
+{
+	t->sent_s = monotonic_s();
+	if (look_through(t, f, false, error_r) != 0)
+		return -1;
+	if (f->count == 0 || must_stop(t))
+		return 0;
+	return send_between(t, error_r) == 0 ? look_through(t, f, true, error_r) : -1;
 }
 
 static int
@@ -236,7 +330,11 @@ run(const struct maker *m, int64_t now_s, bool rehearsal, struct make_counts *co
 {
 	const struct store_query query = { .not_done = true, .ended_by_s = now_s - MAKE_SETTLE_S };
 	struct found_list found = { .arena = arena_new(SIZE_MAX) };
-	struct task task = { m, arena_new(SIZE_MAX), now_s, rehearsal, counts };
+	struct task task = { .maker = m,
+		.arena = arena_new(SIZE_MAX),
+		.now_s = now_s,
+		.rehearsal = rehearsal,
+		.counts = counts };
 	int rc;
 
 	*counts = (struct make_counts){ 0 };

@@ -6,9 +6,12 @@
  *              Killed at any point, the next run finds the period as it was or done, never half.
  *              One period that can't be reported, whatever the reason, holds up no other, and is
  *              tried again by the next run.
- *              Strangers may have us wait for their DNS as many times as they have domains: so
- *              what was not tried before comes first, and the domains with the most mail, and
- *              what is made can be sent before the rest is.
+ *              Strangers may have us wait for their DNS as many times as they have domains. So
+ *              what was not tried before comes first, and the domains with the most mail; a report
+ *              whose destinations are not known in a moment steps back until all others are made
+ *              and can be sent, and then those that are left are asked about at once, not one after
+ *              the other.
+ *              Where too many deliveries wait already (outbox_room()), no more are made.
  * DIAGNOSTICS  0, or -1 with *error_r set: the list of periods can't be read.
  */
 #ifndef ASSAY_MAKE_H
@@ -21,6 +24,7 @@
 
 struct make_counts {
 	size_t made, skipped, later, failed;
+	size_t given_up; /* deliveries of before, to make room */
 };
 
 /* Told about each period, for whoever watches. error: NULL, or why it failed. */

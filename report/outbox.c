@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "policy/base/bug.h"
+#include "report/limits.h"
 #include "report/schema.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -144,6 +145,39 @@ outbox_skip(
     struct db *db, const struct outbox_report *report, struct slice why, const char **error_r)
 {
 	return add_report(db, report, db_null(), why, error_r);
+}
+
+/* ---- room ---- */
+
+int
+outbox_room(struct db *db, size_t count, int64_t now_s, size_t *given_up_r, const char **error_r)
+{
+	static const char pending_sql[] = "SELECT COUNT(*) FROM outbox_delivery WHERE state = $1";
+	static const char failed_sql[] =
+	    "SELECT COUNT(*) FROM outbox_delivery WHERE state = $1 AND attempts > 0";
+	static const char give_up_sql[] =
+	    "UPDATE outbox_delivery SET state = $1, changed_s = $2,"
+	    " reply = 'too many others wait; ' || reply WHERE token IN"
+	    " (SELECT token FROM outbox_delivery WHERE state = $3 AND attempts > 0"
+	    "  ORDER BY attempts DESC, made_s LIMIT $4)";
+	struct db_value values[] = { db_int(OUTBOX_GIVEN_UP), db_int(now_s), db_int(OUTBOX_PENDING),
+		db_null() };
+	int64_t pending = 0, failed = 0, over;
+
+	if (db_number(db, pending_sql, &values[2], 1, &pending, error_r) < 0)
+		return -1;
+	over = pending + (int64_t)count - REPORT_OUTBOX_PENDING;
+	if (over <= 0)
+		return 1;
+	if (db_number(db, failed_sql, &values[2], 1, &failed, error_r) < 0)
+		return -1;
+	if (failed < over)
+		return 0;
+	values[3] = db_int(over);
+	if (db_run(db, give_up_sql, values, COUNT(values), NULL, NULL, error_r) != 0)
+		return -1;
+	*given_up_r += (size_t)db_changes(db);
+	return 1;
 }
 
 /* ---- reading ---- */

@@ -85,6 +85,15 @@ int outbox_add(struct db *db, const struct outbox_report *report,
 int outbox_skip(
     struct db *db, const struct outbox_report *report, struct slice why, const char **error_r);
 
+/*
+ * Inside the caller's transaction: is there room for count more deliveries (REPORT_OUTBOX_PENDING)?
+ * Where there is not, as many that failed are given up, those that did so most often first. 1:
+ * there is room; 0: there is not, and nothing was changed; -1. *given_up_r: how many made room,
+ * added to.
+ */
+int outbox_room(
+    struct db *db, size_t count, int64_t now_s, size_t *given_up_r, const char **error_r);
+
 /* Pending deliveries whose time has come: those never tried first, then by time; at most max. One
  * that is further off than OUTBOX_FAR_S was put off when the clock was wrong: its time has come. */
 int outbox_due(struct db *db, struct arena *a, int64_t now_s, size_t max,

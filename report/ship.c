@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/limits.h"
 #include "report/schema.h"
 #include "report/store_internal.h"
 
@@ -204,6 +205,7 @@ shipper_new(const char *file, const char *conninfo, const char *node, uint32_t t
 
 	s->node = heap_copy(node);
 	s->node_db = db_new_sqlite(file, BUSY_MS);
+	db_limit_file(s->node_db, REPORT_FILE_BYTES);
 	s->fleet_db = db_new_postgres(conninfo, timeout_ms);
 	return s;
 }

@@ -9,14 +9,17 @@ it can't run (with the reason).
 import os
 import re
 import sqlite3
+import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from lab.dns import Nsd
+from lab.assayd import program
+from lab.dns import Nsd, PickyDns
 from lab.process import remove_folder, temporary_folder
-from lab.report_case import AT, DAY, ZONE_HEAD, Case, counted, message_of, zone_of
+from lab.report_case import AT, DAY, NOW, ZONE_HEAD, Case, counted, message_of, zone_of
 from lab.sink import Sink
 
 passed, failures = [], []
@@ -61,15 +64,57 @@ def check_forgotten(folder, nsd):
         expect("once", (run.returncode, run.text.count("never")), (0, 0))
 
 
+def check_full_outbox(folder, nsd):
+    """10,000 messages that wait: those that failed make room, else reports are made later."""
+    fill = ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) INSERT INTO outbox_delivery "
+            "SELECT 'r', 'a' || i, 'd', 'x', 't' || i, 0, 0, ?, ?, 0, 'why' FROM n")
+    with Sink() as sink:
+        case = Case(folder, nsd.port, sink.url).fill(5, 1, 1)
+        case.report("list")  # makes the tables
+        with sqlite3.connect(case.file) as db:
+            db.execute(fill, (NOW + 7200, NOW - 7200))
+        run = case.send()
+        expect("no room: later", (run.returncode, len(sink.messages), re.findall("report put off: .*: (.*)", run.text)),
+               (75, 0, ["too many messages wait to be sent; the others are put off, too"]))
+        with sqlite3.connect(case.file) as db:
+            db.execute("UPDATE outbox_delivery SET attempts = 4 WHERE address IN ('a7', 'a8')")
+            db.execute("DELETE FROM outbox_delivery WHERE address IN ('a1', 'a2', 'a3')")
+        run = case.send()
+        expect("what failed makes room", (run.returncode, len(sink.messages), "given up: 2 deliveries that had failed" in run.text),
+               (1, 5, True))
+
+
+def check_dead_dns(folder, nsd):
+    """50 domains whose name servers are silent have the most mail, 50 others don't wait for them."""
+    dns = PickyDns(nsd.port, lambda name: any(name.endswith(f"d{i}.example") for i in range(1, 51)))
+    with Sink() as sink:
+        case = Case(folder, dns.port, sink.url).fill(50, 1, 9).fill(100, 1, 1)
+        began = time.monotonic()
+        process = subprocess.Popen([program("assay"), "report", "send", "--config", case.conf, "--time", str(NOW)],
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        while len(sink.messages) < 50 and time.monotonic() < began + 60:
+            time.sleep(0.02)
+        alive = time.monotonic() - began
+        text = process.communicate(timeout=300)[0].decode()
+        took = time.monotonic() - began
+        print(f"50 domains with dead name servers and 50 others: these were sent after {alive:.1f} s, all was over "
+              f"after {took:.1f} s ({dns.dropped} questions without an answer)", flush=True)
+        expect("those that answer are sent at once", (len(sink.messages), alive < 15), (50, True))
+        expect("those that don't are put off", (process.returncode, text.count("report put off"), took < 60), (75, 50, True))
+        expect("the dead are not among them", {m.recipients[0] for m in sink.messages},
+               {f"rua@d{i}.example" for i in range(51, 101)})
+    dns.close()
+
+
 def main():
     if not os.access("/usr/sbin/nsd", os.X_OK):
         print("not installed: nsd")
         return 77
     folder = temporary_folder()
-    nsd = Nsd(folder, ZONE_HEAD + zone_of(99))
+    nsd = Nsd(folder, ZONE_HEAD + zone_of(100))
     try:
         nsd.start()
-        for check in (check_answers, check_forgotten):
+        for check in (check_answers, check_forgotten, check_full_outbox, check_dead_dns):
             check(folder, nsd)
     finally:
         nsd.stop()

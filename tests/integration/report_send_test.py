@@ -377,7 +377,8 @@ def check_order(folder, dns_port):
         lines = case.send().text.splitlines()
         made = [line.split()[4].rstrip(":") for line in lines if "report made" in line]
         kinds = ["made" if "report made" in line else "sent" for line in lines]
-        expect("the most mail first", (len(made), sorted(made[:3])), (90, ["d1.example", "d2.example", "d3.example"]))
+        # In windows of 64: who in one of them has to wait for DNS comes at its end.
+        expect("the most mail first", (len(made), {"d1.example", "d2.example", "d3.example"} <= set(made[:64])), (90, True))
         expect("the most repeated first in a report", re.findall(r"<count>(\d+)<", Case(folder, dns_port, sink.url).fill(
             1, 40, 1).fill(1, 3, 5).report("preview", "d1.example", "--xml").text), ["6"] * 3 + ["1"] * 37)
         expect("sent while others wait to be made", ("sent" in kinds[:kinds.index("made", 60)], len(sink.messages)), (True, 90))

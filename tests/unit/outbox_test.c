@@ -485,6 +485,42 @@ suppresses_by_hand(void **state)
 	close_box(b);
 }
 
+/* ---- room ---- */
+
+/* Who failed most makes room; who has not been tried stays, and then there is none. */
+static void
+is_bounded(void **state)
+{
+	static const char fill_sql[] =
+	    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) "
+	    "INSERT INTO outbox_delivery SELECT 'r', 'a' || i, 'd', 'x', 't' || i, 0, "
+	    "CASE WHEN i <= 3 THEN i ELSE 0 END, 0, i, 0, 'why' FROM n";
+	static const char left_sql[] = "SELECT count(*) FROM outbox_delivery WHERE state = 0";
+	static const char gone_sql[] =
+	    "SELECT count(*) FROM outbox_delivery WHERE state = 2 AND attempts = 3 "
+	    "AND reply = 'too many others wait; why'";
+	struct box box, *b = &box;
+	size_t given_up = 0;
+	int64_t n = 0;
+
+	(void)state;
+	open_box(b);
+	good(db_begin(b->db, &b->error));
+	good(db_script(b->db, fill_sql, &b->error));
+	assert_int_equal(outbox_room(b->db, 1, NOW, &given_up, &b->error), 1);
+	assert_int_equal(given_up, 0);
+	assert_int_equal(outbox_room(b->db, 2, NOW, &given_up, &b->error), 1);
+	assert_int_equal(given_up, 1);
+	assert_int_equal(db_number(b->db, gone_sql, NULL, 0, &n, &b->error), 1);
+	assert_int_equal(n, 1);
+	assert_int_equal(outbox_room(b->db, 5, NOW, &given_up, &b->error), 0);
+	assert_int_equal(given_up, 1);
+	assert_int_equal(db_number(b->db, left_sql, NULL, 0, &n, &b->error), 1);
+	assert_int_equal(n, REPORT_OUTBOX_PENDING - 2);
+	good(db_commit(b->db, &b->error));
+	close_box(b);
+}
+
 /* ---- worth ---- */
 
 static const struct {
@@ -561,6 +597,7 @@ main(void)
 		cmocka_unit_test(suppresses_longer_each_time),
 		cmocka_unit_test(suppresses_longer_who_bounces),
 		cmocka_unit_test(suppresses_by_hand),
+		cmocka_unit_test(is_bounded),
 		cmocka_unit_test(asks_for_reason),
 		cmocka_unit_test(counts_rows),
 	};

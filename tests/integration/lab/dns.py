@@ -2,7 +2,9 @@
 """nsd on a loopback port, authoritative for everything: one zone file is the whole world."""
 
 import os
+import socket
 import subprocess
+import threading
 import time
 
 from .process import Child, LabError, free_ports, listens
@@ -41,6 +43,57 @@ def txt(name, value):
     """A TXT record of any length, in master-file form."""
     parts = [value[i : i + 200] for i in range(0, len(value), 200)] or [""]
     return f"{name}. 300 IN TXT " + " ".join(f'"{p}"' for p in parts) + "\n"
+
+
+class PickyDns:
+    """Hands questions on to a server, and leaves those about some names without an answer, for ever."""
+
+    def __init__(self, port, is_dead):
+        self.upstream, self.is_dead, self.dropped = port, is_dead, 0
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.clients = {}
+        threading.Thread(target=self._answer, daemon=True).start()
+        threading.Thread(target=self._ask, daemon=True).start()
+
+    @staticmethod
+    def _name(query):
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1 : at + 1 + query[at]].decode("ascii", "replace").lower())
+            at += query[at] + 1
+        return ".".join(labels)
+
+    def _ask(self):
+        serial = 0
+        try:
+            while True:
+                query, client = self.socket.recvfrom(4096)
+                if self.is_dead(self._name(query)):
+                    self.dropped += 1
+                    continue
+                serial = (serial + 1) % 65536
+                self.clients[serial] = (query[:2], client)
+                self.back.sendto(serial.to_bytes(2, "big") + query[2:], ("127.0.0.1", self.upstream))
+        except OSError:
+            pass  # closed
+
+    def _answer(self):
+        try:
+            self.back.bind(("127.0.0.1", 0))
+            while True:
+                answer, _ = self.back.recvfrom(65535)
+                number, client = self.clients.pop(int.from_bytes(answer[:2], "big"), (None, None))
+                if number:
+                    self.socket.sendto(number + answer[2:], client)
+        except OSError:
+            pass
+
+    def close(self):
+        self.socket.close()
+        self.back.close()
 
 
 class Nsd:
