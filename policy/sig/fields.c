@@ -4,34 +4,18 @@
 #include "policy/sig/sig.h"
 
 /*
- * A hash table of names, chained through the fields themselves: a sender may send a thousand fields
- * and name hundreds of them in each of many signatures, and looking through all for each would be
- * the sender's way to keep us busy.
+ * The names in order, each with its fields: a sender may send a thousand fields and name hundreds
+ * of them in each of many signatures, and looking through all for each would be the sender's way to
+ * keep us busy. Not a hash table: names that collide are easily thought of.
  */
-#define BUCKETS	     64 /* a power of two; most messages have fewer fields */
-#define HASHED_BYTES 3	/* of a name, from either end */
-
 struct sig_fields {
 	struct arena *arena;
 	const struct header_list *header;
-	size_t bottom[BUCKETS]; /* the lowest field of that hash */
-	size_t *above;		/* [field]: the next one up with the same hash */
-	size_t *cursor;		/* [lowest field of a name]: the next one to take; per signature */
+	size_t *bottom; /* the lowest field of each name, in the order of compare_names() */
+	size_t name_count;
+	size_t *above;	/* [field]: the next one up of the same name, or SIG_NO_FIELD */
+	size_t *cursor; /* [lowest field of a name]: the next one to take; per signature */
 };
-
-/* Of the length and of both ends, which tell most names apart. */
-static size_t
-hash_name(struct slice name)
-{
-	size_t part = name.len < HASHED_BYTES ? name.len : HASHED_BYTES;
-	uint32_t h = 2166136261u ^ (uint32_t)name.len; /* FNV-1a */
-
-	for (size_t i = 0; i < part; i++)
-		h = (h ^ (unsigned char)ascii_lower(name.p[i])) * 16777619u;
-	for (size_t i = name.len - part; i < name.len; i++)
-		h = (h ^ (unsigned char)ascii_lower(name.p[i])) * 16777619u;
-	return (h ^ h >> 16) & (BUCKETS - 1);
-}
 
 static struct slice
 name_of(const struct sig_fields *f, size_t field)
@@ -39,15 +23,36 @@ name_of(const struct sig_fields *f, size_t field)
 	return header_name_trim(f->header->fields[field].name);
 }
 
-/* The lowest field of that name among the chain from start. */
-static size_t
-find_in_chain(const struct sig_fields *f, size_t start, struct slice name)
+/* Any order does: the length tells most names apart. */
+static int
+compare_names(struct slice a, struct slice b)
 {
-	size_t i = start;
+	if (a.len != b.len)
+		return a.len < b.len ? -1 : 1;
+	return slice_compare_nocase(a, b);
+}
 
-	while (i != SIG_NO_FIELD && !slice_equal_nocase(name_of(f, i), name))
-		i = f->above[i];
-	return i;
+/* Where in bottom that name stands (true), or would. */
+static bool
+find_name(const struct sig_fields *f, struct slice name, size_t *at_r)
+{
+	size_t low = 0, high = f->name_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = compare_names(name, name_of(f, f->bottom[middle]));
+
+		if (order == 0) {
+			*at_r = middle;
+			return true;
+		}
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	*at_r = low;
+	return false;
 }
 
 struct sig_fields *
@@ -57,15 +62,19 @@ sig_fields_new(struct arena *a, const struct header_list *header)
 
 	f->arena = a;
 	f->header = header;
+	f->bottom = arena_array(a, header->count, sizeof(*f->bottom));
 	f->above = arena_array(a, header->count, sizeof(*f->above));
 	f->cursor = arena_array(a, header->count, sizeof(*f->cursor));
-	for (size_t i = 0; i < BUCKETS; i++)
-		f->bottom[i] = SIG_NO_FIELD;
-	for (size_t i = 0; i < header->count; i++) {
-		size_t *bottom = &f->bottom[hash_name(name_of(f, i))];
-
-		f->above[i] = *bottom;
-		*bottom = i;
+	for (size_t i = 0, at; i < header->count; i++) {
+		f->above[i] = SIG_NO_FIELD;
+		if (find_name(f, name_of(f, i), &at)) {
+			f->above[i] = f->bottom[at];
+		} else {
+			memmove(&f->bottom[at + 1], &f->bottom[at],
+			    (f->name_count - at) * sizeof(*f->bottom));
+			f->name_count++;
+		}
+		f->bottom[at] = i;
 	}
 	return f;
 }
@@ -74,16 +83,15 @@ sig_fields_new(struct arena *a, const struct header_list *header)
 static size_t
 take(struct sig_fields *f, struct slice name, size_t own)
 {
-	size_t head = find_in_chain(f, f->bottom[hash_name(name)], name);
-	size_t taken;
+	size_t at, *cursor, taken;
 
-	if (head == SIG_NO_FIELD || f->cursor[head] == SIG_NO_FIELD)
+	if (!find_name(f, name, &at))
 		return SIG_NO_FIELD;
-	taken = f->cursor[head];
-	if (taken == own)
-		taken = find_in_chain(f, f->above[taken], name);
-	f->cursor[head] = taken == SIG_NO_FIELD ? SIG_NO_FIELD
-						: find_in_chain(f, f->above[taken], name);
+	cursor = &f->cursor[f->bottom[at]];
+	taken = *cursor;
+	if (taken != SIG_NO_FIELD && taken == own)
+		taken = f->above[taken];
+	*cursor = taken == SIG_NO_FIELD ? SIG_NO_FIELD : f->above[taken];
 	return taken;
 }
 
@@ -93,8 +101,8 @@ sig_fields_select(struct sig_fields *f, const struct slice *names, size_t name_c
 	size_t *selected = arena_array(f->arena, name_count, sizeof(*selected));
 
 	/* Each name starts again at its lowest field. */
-	for (size_t i = 0; i < f->header->count; i++)
-		f->cursor[i] = i;
+	for (size_t i = 0; i < f->name_count; i++)
+		f->cursor[f->bottom[i]] = f->bottom[i];
 	for (size_t i = 0; i < name_count; i++)
 		selected[i] = take(f, names[i], own);
 	return selected;

@@ -374,6 +374,38 @@ selection(void **state)
 	arena_free(&a);
 }
 
+/* The same of many that look alike, against a search that is simple and slow. */
+static void
+selection_of_many(void **state)
+{
+	enum { FIELDS = 900, NAMES = 512 };
+	struct arena *a = arena_new(TEXT_MAX);
+	struct header_list list = { 0 };
+	struct slice *names = arena_array(a, NAMES, sizeof(*names));
+	bool taken[FIELDS] = { false };
+	const size_t *got;
+
+	(void)state;
+	for (unsigned i = 0; i < FIELDS; i++)
+		header_list_add(&list, a,
+		    slice_str(arena_printf(a, "Name-%03u-End", i * 7919 % 300)), SLICE(" v"));
+	for (unsigned j = 0; j < NAMES; j++)
+		names[j] = slice_str(arena_printf(a, "name-%03u-end", j * 31 % 310));
+	got = sig_fields_select(sig_fields_new(a, &list), names, NAMES, 450);
+	for (size_t j = 0; j < NAMES; j++) {
+		size_t want = FIELDS;
+
+		while (want-- > 0)
+			if (want != 450 && !taken[want] &&
+			    slice_equal_nocase(names[j], list.fields[want].name))
+				break;
+		if (want != SIG_NO_FIELD)
+			taken[want] = true;
+		assert_int_equal(got[j], want);
+	}
+	arena_free(&a);
+}
+
 static void
 raw_tags(void **state)
 {
@@ -515,6 +547,7 @@ main(void)
 		cmocka_unit_test(body_enough),
 		cmocka_unit_test(body_empty),
 		cmocka_unit_test(selection),
+		cmocka_unit_test(selection_of_many),
 		cmocka_unit_test(raw_tags),
 		cmocka_unit_test(tag_values),
 		cmocka_unit_test(tag_effects),
