@@ -7,6 +7,7 @@
 #include "policy/syntax/header.h"
 #include "policy/syntax/lex.h"
 #include "policy/syntax/message.h"
+#include "policy/syntax/multipart.h"
 #include "report/outbox.h"
 
 #define FIELD_BYTES  1000		 /* of a value that is looked at */
@@ -233,40 +234,15 @@ read_part(struct arena *a, struct slice text, struct dsn *out, bool *status_seen
 	}
 }
 
-/* RFC 2046 5.1.1. 0: not a delimiter; 1: one; 2: the last. */
-static int
-delimiter(struct slice line, struct slice boundary)
-{
-	if (!slice_starts(line, SLICE("--")) || !slice_starts(slice_from(line, 2), boundary))
-		return 0;
-	line = slice_from(line, 2 + boundary.len);
-	if (slice_starts(line, SLICE("--")))
-		return 2;
-	return slice_trim(line).len == 0 ? 1 : 0;
-}
-
 static bool
 read_parts(struct arena *a, struct slice body, struct slice boundary, struct dsn *out)
 {
-	size_t at = 0, from = SLICE_NONE, parts = 0;
+	struct multipart m = { .body = body, .boundary = boundary };
 	bool status_seen = false;
-	int kind = 0;
+	struct slice part;
 
-	while (at < body.len && kind != 2 && parts < DSN_PARTS) {
-		size_t end = slice_find(slice_from(body, at), '\n');
-		size_t next = end == SLICE_NONE ? body.len : at + end + 1;
-
-		kind = delimiter(slice_sub(body, at, next - at), boundary);
-		if (kind != 0 && from != SLICE_NONE) {
-			read_part(a, slice_sub(body, from, at - from), out, &status_seen);
-			parts++;
-		}
-		if (kind != 0)
-			from = kind == 2 ? SLICE_NONE : next;
-		at = next;
-	}
-	if (from != SLICE_NONE && parts < DSN_PARTS) /* cut off, or the last delimiter is missing */
-		read_part(a, slice_from(body, from), out, &status_seen);
+	for (size_t n = 0; n < DSN_PARTS && multipart_next(&m, &part); n++)
+		read_part(a, part, out, &status_seen);
 	return status_seen;
 }
 

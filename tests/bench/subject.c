@@ -42,6 +42,16 @@ arg(struct command *c, const char *text, const char *more)
 	c->count++;
 }
 
+/* Its configuration: the path of that file below folder, and the option that names it. */
+static void
+configuration(struct command *c, const char *option, char path[PATH_MAX_BYTES], const char *folder,
+    const char *name)
+{
+	(void)snprintf(path, PATH_MAX_BYTES, "%s/%s", folder, name);
+	arg(c, option, "");
+	arg(c, path, "");
+}
+
 /* ---- each one's own ---- */
 
 static void
@@ -66,14 +76,12 @@ configure_assay(const struct lab *lab, const char *folder, struct command *c, co
 {
 	char path[PATH_MAX_BYTES];
 
-	(void)snprintf(path, sizeof(path), "%s/assay.conf", folder);
+	configuration(c, "-c", path, folder, "assay.conf");
 	lab_write(path,
 	    "socket = \"unix:%s/sock\"\nsocket_mode = 0666\nlog_target = stderr\n"
 	    "hostname = \"mx.here.example\"\nreport_store = \"\"\ndns_mode = forward\n"
 	    "dns_forwarders = { \"127.0.0.1@%u\" }\n%s",
 	    folder, lab->dns_port, more);
-	arg(c, "-c", "");
-	arg(c, path, "");
 }
 
 static void
@@ -94,14 +102,12 @@ configure_opendkim(const struct lab *lab, const char *folder, struct command *c)
 	char path[PATH_MAX_BYTES];
 
 	(void)lab;
-	(void)snprintf(path, sizeof(path), "%s/opendkim.conf", folder);
+	arg(c, "-f", "");
+	configuration(c, "-x", path, folder, "opendkim.conf");
 	lab_write(path,
 	    "Socket local:%s/sock\nMode v\nSyslog no\nUMask 0000\nAuthservID mx.here.example\n"
 	    "Nameservers 127.0.0.1\nInternalHosts 127.0.0.1\n",
 	    folder);
-	arg(c, "-f", "");
-	arg(c, "-x", "");
-	arg(c, path, "");
 }
 
 static void
@@ -110,15 +116,13 @@ configure_opendmarc(const struct lab *lab, const char *folder, struct command *c
 	char path[PATH_MAX_BYTES];
 
 	(void)lab;
-	(void)snprintf(path, sizeof(path), "%s/opendmarc.conf", folder);
+	arg(c, "-f", "");
+	configuration(c, "-c", path, folder, "opendmarc.conf");
 	lab_write(path,
 	    "Socket local:%s/sock\nSyslog false\nUMask 0000\nAuthservID mx.here.example\n"
 	    "TrustedAuthservIDs mx.here.example\nRejectFailures true\nSPFSelfValidate true\n"
 	    "SPFIgnoreResults true\n",
 	    folder);
-	arg(c, "-f", "");
-	arg(c, "-c", "");
-	arg(c, path, "");
 }
 
 /* Of all its modules those that do what we do: SPF, DKIM, DMARC, and the field about them. */
@@ -131,7 +135,7 @@ configure_rspamd(const struct lab *lab, const char *folder, struct command *c)
 	/* All public suffixes there are would take it half a minute to compile. */
 	(void)snprintf(path, sizeof(path), "%s/tld", folder);
 	lab_write(path, "example\n");
-	(void)snprintf(path, sizeof(path), "%s/rspamd.conf", folder);
+	configuration(c, "-c", path, folder, "rspamd.conf");
 	lab_write(path,
 	    "options {\n pidfile = \"%s/pid\"; filters = \"dkim\"; tempdir = \"%s\";\n"
 	    " cache_file = \"%s/cache\"; hs_cache_dir = \"%s\"; control_socket = \"%s/control\";\n"
@@ -155,8 +159,6 @@ configure_rspamd(const struct lab *lab, const char *folder, struct command *c)
 	arg(c, "_rspamd", "");
 	arg(c, "-g", "");
 	arg(c, "_rspamd", "");
-	arg(c, "-c", "");
-	arg(c, path, "");
 }
 
 static const struct kind kinds[SUBJECTS] = {

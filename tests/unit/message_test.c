@@ -5,6 +5,7 @@
 #include "policy/base/strbuf.h"
 #include "policy/syntax/header.h"
 #include "policy/syntax/message.h"
+#include "policy/syntax/multipart.h"
 #include "tests/support/support.h"
 
 /* What was handed over, as text: "name|value$" a field, "#" the end of the header, then the body.
@@ -133,6 +134,50 @@ names_with_blanks(void **state)
 	arena_free(&a);
 }
 
+/* ---- multipart ---- */
+
+static const struct {
+	const char *name, *body, *want; /* "[part]" each */
+} multipart_rows[] = {
+	{ "two, with text before and behind",
+	    "pre\r\n--x\r\na\r\n--x\r\nb\r\n\r\n--x--\r\npost\r\n--x\r\n", "[a][b\r\n]" },
+	{ "lines that end with LF", "--x\na\n\n--x\nb\n--x--", "[a\n][b]" },
+	{ "cut off", "--x\r\na\r\nb\r\n", "[a\r\nb\r\n]" },
+	{ "cut off behind a delimiter", "--x\r\na\r\n--x\r\n", "[a][]" },
+	{ "blanks behind a delimiter", "--x \t\r\na\r\n--x--  \r\n", "[a]" },
+	{ "longer than the boundary", "--xy\r\n--x\r\na\r\n--xy\r\nb\r\n--x--",
+	    "[a\r\n--xy\r\nb]" },
+	{ "in the middle of a line", "--x\r\na --x\r\n -- x\r\n--x--", "[a --x\r\n -- x]" },
+	{ "empty parts", "--x\r\n--x\r\n\r\n--x--", "[][]" },
+	{ "ended before it begins", "--x--\r\n--x\r\na\r\n--x--", "" },
+	{ "no delimiter", "a\r\nb", "" },
+	{ "empty", "", "" },
+};
+
+static void
+test_multipart(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(multipart_rows) / sizeof(multipart_rows[0]); i++) {
+		struct multipart m = { .body = slice_str(multipart_rows[i].body),
+			.boundary = SLICE("x") };
+		struct slice part;
+		struct strbuf b;
+
+		strbuf_init(&b, a, 1000);
+		while (multipart_next(&m, &part))
+			strbuf_printf(&b, "[%.*s]", SLICE_ARG(part));
+		assert_false(multipart_next(&m, &part));
+		if (!slice_equal(strbuf_slice(&b), slice_str(multipart_rows[i].want)))
+			fail_msg("%s: %.*s", multipart_rows[i].name, SLICE_ARG(strbuf_slice(&b)));
+		m = (struct multipart){ .body = slice_str(multipart_rows[i].body) };
+		assert_false(multipart_next(&m, &part));
+	}
+	arena_free(&a);
+}
+
 int
 main(void)
 {
@@ -140,6 +185,7 @@ main(void)
 		cmocka_unit_test(messages),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(names_with_blanks),
+		cmocka_unit_test(test_multipart),
 	};
 
 	return cmocka_run_group_tests_name("message", tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include "policy/syntax/header.h"
 #include "policy/syntax/lex.h"
+#include "policy/syntax/multipart.h"
 #include "tests/harness/postbox/imap.h"
 
 /* ---- header and body ---- */
@@ -148,52 +149,17 @@ add_part(struct arena *a, struct mime *mime, struct slice text, size_t depth, bo
 	return part;
 }
 
-/* RFC 2046 5.1.1: "--" boundary, "--" behind it for the last, blanks. 0, 1 or 2 (the last). */
-static int
-delimiter(struct slice line, struct slice boundary)
-{
-	if (!slice_starts(line, SLICE("--")) || !slice_starts(slice_from(line, 2), boundary))
-		return 0;
-	line = slice_from(line, 2 + boundary.len);
-	if (slice_starts(line, SLICE("--")))
-		return 2;
-	return slice_trim(line).len == 0 ? 1 : 0;
-}
-
-/* The line end before a delimiter belongs to that. */
-static struct slice
-without_line_end(struct slice s)
-{
-	if (s.len > 0 && s.p[s.len - 1] == '\n')
-		s.len--;
-	if (s.len > 0 && s.p[s.len - 1] == '\r')
-		s.len--;
-	return s;
-}
-
 static void
 split_multipart(struct arena *a, struct mime *mime, size_t index)
 {
 	struct mime_part *part = &mime->parts[index];
-	struct slice boundary = boundary_of(a, part->content_type), text = part->body;
+	struct multipart m = { .body = part->body, .boundary = boundary_of(a, part->content_type) };
 	bool digest = slice_equal(part->subtype, SLICE("digest"));
-	size_t at = 0, from = SLICE_NONE;
-	int kind = 0;
+	struct slice text;
 
 	part->first_child = mime->count;
-	while (boundary.len > 0 && at < text.len && kind != 2) {
-		struct slice line = line_at(text, at);
-
-		kind = delimiter(line, boundary);
-		if (kind != 0 && from != SLICE_NONE)
-			(void)add_part(a, mime, without_line_end(slice_sub(text, from, at - from)),
-			    part->depth + 1, digest);
-		at += line.len;
-		if (kind != 0)
-			from = kind == 2 ? SLICE_NONE : at;
-	}
-	if (from != SLICE_NONE) /* the last delimiter is missing */
-		(void)add_part(a, mime, slice_from(text, from), part->depth + 1, digest);
+	while (multipart_next(&m, &text))
+		(void)add_part(a, mime, text, part->depth + 1, digest);
 	part->child_count = mime->count - part->first_child;
 	/* One without parts can't be said in BODYSTRUCTURE. */
 	part->multipart = part->child_count > 0;
