@@ -230,6 +230,7 @@ maker_of(struct work *w, make_watch_fn *watch)
 	struct report_run *r = w->run;
 
 	return (struct maker){
+		.settle_s = r->conf->reports.settle_s,
 		.arena = w->arena,
 		.db = r->db,
 		.composer = { r->store, r->resolver, r->crypto, &r->compose, 0 },

@@ -59,6 +59,7 @@ struct conf_reports {
 	enum conf_report_format format;
 	enum conf_report_when when;
 	uint32_t failures; /* when FAILURES: so many */
+	uint32_t settle_s; /* behind a period's end */
 
 	const char *server, *user, *password_file;
 	enum conf_smtp_tls tls;

@@ -384,6 +384,9 @@ const struct conf_setting conf_settings[] = {
 		  "ask for reports (always). To report on every forged name is to write to strangers on the word of spammers." },
 	{ .name = "report_failures", .kind = CONF_INT, .number = 10, RANGE(1, 1000000), AT(reports.failures),
 	  .text = "How many messages that all failed and were refused are worth a report." },
+	{ .name = "report_settle", .kind = CONF_DURATION, .number = 30 * MINUTE_MS, .unit_ms = SECOND_MS, RANGE(MINUTE_MS, DAY_MS), AT(reports.settle_s),
+	  .text = "How long after the end of a period its report is made. What comes later makes a further report about the same "
+		  "period: with report_database, longer than the servers take from one assay report to the next." },
 	{ .name = "report_server", .kind = CONF_SMTP_URL, .value = "smtp://127.0.0.1:25", AT(reports.server),
 	  .text = "The mail server that takes the messages: the local MTA, or a smarthost." },
 	{ .name = "report_tls", .kind = CONF_WORD, .value = "try", .words = smtp_tls, AT(reports.tls),

@@ -328,7 +328,7 @@ static int
 run(const struct maker *m, int64_t now_s, bool rehearsal, struct make_counts *counts,
     const char **error_r)
 {
-	const struct store_query query = { .not_done = true, .ended_by_s = now_s - MAKE_SETTLE_S };
+	const struct store_query query = { .not_done = true, .ended_by_s = now_s - m->settle_s };
 	struct found_list found = { .arena = arena_new(SIZE_MAX) };
 	struct task task = { .maker = m,
 		.arena = arena_new(SIZE_MAX),

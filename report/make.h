@@ -19,9 +19,6 @@
 
 #include "report/compose.h"
 
-/* A period that ended less than this ago may still get rows that are under way. */
-#define MAKE_SETTLE_S 600
-
 struct make_counts {
 	size_t made, skipped, later, failed;
 	size_t given_up; /* deliveries of before, to make room */
@@ -31,7 +28,8 @@ struct make_counts {
 typedef void make_watch_fn(void *ctx, const struct store_period *period,
     const struct composition *composed, const char *error);
 
-struct maker {		     /* borrowed */
+struct maker {		   /* borrowed */
+	uint32_t settle_s; /* a period that ended less than this ago may still get rows: not yet */
 	struct arena *arena; /* for texts of errors */
 	struct db *db;
 	struct composer composer;

@@ -338,6 +338,31 @@ def check_terminal(folder, dns_port):
                ("refused by: r550@d1.example" in seen, "sent to" in seen), (True, False))
 
 
+def check_late(nodes, sink):
+    """Rows of a node that come late: into the report while it settles, then into a further one."""
+    def at(now):
+        for node in nodes:
+            node.now = now
+        sink.messages.clear()
+        return [node.send().returncode for node in nodes[:2]]
+
+    end = AT + 2 * DAY
+    nodes[0].fill(1, 4, 2, at=AT + DAY)
+    expect("before it settles nothing is made", (at(end + 1200), sink.messages), ([0, 0], []))
+    nodes[1].fill(1, 4, 2, at=AT + DAY)
+    at(end + 1500)
+    at(end + 1800)
+    got = [message_of(m.text) for m in sink.messages]
+    expect("then one report of all that has come by then", [counted(m[3]) for m in got], [16])
+    nodes[1].fill(1, 2, 3, at=AT + DAY)
+    at(end + 7200)
+    got += [message_of(m.text) for m in sink.messages]
+    expect("what comes later makes a further one", [counted(m[3]) for m in got], [16, 6])
+    expect("with an ID and a file of its own", (len({m[0] for m in got}), len({m[2] for m in got})), (2, 2))
+    expect("of the same period", {tuple(re.findall("<(?:begin|end)>(.*?)<", m[3])) for m in got},
+           {(str(end - DAY), str(end - 1))})
+
+
 def check_fleet(folder, dns_port):
     """Three nodes with one database: whoever comes first makes the reports, of all rows, once."""
     postgres = Postgres(folder)
@@ -363,6 +388,7 @@ def check_fleet(folder, dns_port):
                    ["rua@d1.example", "rua@d2.example", "rua@d3.example"])
             expect("its counts are those of all nodes", [counted(m[3]) for m in got], [24, 24, 24])
             expect("its rows are merged", [m[3].count("<record>") for m in got], [4, 4, 4])
+            check_late(nodes, sink)
             postgres.stop()
             run = nodes[0].fill(1, 1, 1).send()
             expect("the database is gone", (run.returncode, "report_database" in run.text), (70, True))
