@@ -427,9 +427,9 @@ const struct conf_setting conf_settings[] = {
 	{ .name = "failure_wait", .kind = CONF_DURATION, SECONDS(300), RANGE(0, DAY_MS), AT(failures.wait_s),
 	  .text = "How long a failure waits for others of the same cause, which are told in the same report." },
 	{ .name = "failure_limit_domain", .kind = CONF_INT, .number = 10, RANGE(1, 1000), AT(failures.per_domain),
-	  .text = "Failures told about one policy domain in 24 hours. One cause is told once in that time anyhow." },
+	  .text = "Failure reports sent about one policy domain in 24 hours, each address counted. One cause is told once in that time anyhow." },
 	{ .name = "failure_limit", .kind = CONF_INT, .number = 100, RANGE(1, 100000), AT(failures.in_all),
-	  .text = "Failures told in 24 hours, all in all." },
+	  .text = "Failure reports sent in 24 hours, all in all." },
 };
 /* clang-format on */
 const size_t conf_setting_count = sizeof(conf_settings) / sizeof(conf_settings[0]);

@@ -70,6 +70,7 @@ struct failure_event {
 	struct slice header;  /* of the message; the same */
 	int64_t first_s;      /* when the first of them came */
 	uint64_t incidents;   /* how many */
+	uint64_t room;	      /* of one that was taken: messages that the limits leave for it */
 };
 
 /*
@@ -93,8 +94,8 @@ int failure_queue_add(struct db *db, const struct failure_event *event, const ch
 
 struct failure_rate {	     /* RFC 9991 2: a rate limit MUST be there */
 	uint32_t wait_s;     /* an event waits so long for others of its cause */
-	uint32_t per_domain; /* reports for one policy domain in 24 hours */
-	uint32_t in_all;     /* reports in 24 hours */
+	uint32_t per_domain; /* messages for one policy domain in 24 hours */
+	uint32_t in_all;     /* messages in 24 hours */
 };
 
 /*
@@ -104,6 +105,9 @@ struct failure_rate {	     /* RFC 9991 2: a rate limit MUST be there */
  */
 int failure_queue_take(struct db *db, struct arena *a, const struct failure_rate *rate,
     int64_t now_s, struct failure_event *out, const char **error_r);
+
+/* So many messages were made of a taken event; before, it counts as one. 0 or -1. */
+int failure_queue_count(struct db *db, int64_t id, size_t messages, const char **error_r);
 
 /* It could not be sent now: due again after wait_s, once more, and no longer counted. 0 or -1. */
 int failure_queue_return(struct db *db, int64_t id, int64_t until_s, const char **error_r);

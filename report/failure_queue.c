@@ -28,6 +28,8 @@ static const char *const scripts[] = {
 	"CREATE INDEX failure_event_domain ON failure_event (domain, sent);"
 	"CREATE TABLE failure_id (last BIGINT NOT NULL);"
 	"INSERT INTO failure_id VALUES (0)",
+
+	"ALTER TABLE failure_event ADD COLUMN messages BIGINT NOT NULL DEFAULT 1",
 };
 
 int
@@ -146,7 +148,8 @@ find_due(struct db *db, const struct failure_rate *rate, int64_t now_s, struct t
 	static const char sql[] =
 	    "SELECT id, cause, domain, discovery, ruf, author, subject, fields, header, first_s, "
 	    "incidents FROM failure_event e WHERE sent = 0 AND due_s <= $1 AND "
-	    "(SELECT COUNT(*) FROM failure_event s WHERE s.domain = e.domain AND s.sent = 1 "
+	    "(SELECT COALESCE(SUM(s.messages), 0) FROM failure_event s WHERE s.domain = e.domain "
+	    "AND s.sent = 1 "
 	    "AND s.due_s > $2) < $3 ORDER BY due_s, id LIMIT 1";
 	const struct db_value params[] = { db_int(now_s - rate->wait_s), db_int(now_s - DAY_S),
 		db_int(rate->per_domain) };
@@ -158,12 +161,14 @@ static int
 take(struct db *db, const struct failure_rate *rate, int64_t now_s, struct taking *t,
     const char **error_r)
 {
-	static const char sent_sql[] =
-	    "SELECT COUNT(*) FROM failure_event WHERE sent = 1 AND due_s > $1";
+	static const char sent_sql[] = "SELECT COALESCE(SUM(messages), 0) FROM failure_event "
+				       "WHERE sent = 1 AND due_s > $1";
+	static const char of_domain_sql[] = "SELECT COALESCE(SUM(messages), 0) FROM failure_event "
+					    "WHERE sent = 1 AND due_s > $1 AND domain = $2";
 	static const char mark_sql[] =
 	    "UPDATE failure_event SET sent = 1, due_s = $1 WHERE id = $2 AND sent = 0";
-	const struct db_value since[] = { db_int(now_s - DAY_S) };
-	int64_t sent = 0;
+	struct db_value since[] = { db_int(now_s - DAY_S), db_null() };
+	int64_t sent = 0, of_domain = 0;
 
 	if (db_number(db, sent_sql, since, 1, &sent, error_r) < 0)
 		return -1;
@@ -173,6 +178,12 @@ take(struct db *db, const struct failure_rate *rate, int64_t now_s, struct takin
 		return -1;
 	if (!t->found)
 		return 0;
+	since[1] = db_text(t->out->domain);
+	if (db_number(db, of_domain_sql, since, 2, &of_domain, error_r) < 0)
+		return -1;
+	t->out->room = (uint64_t)(rate->per_domain - of_domain);
+	if (t->out->room > (uint64_t)(rate->in_all - sent))
+		t->out->room = (uint64_t)(rate->in_all - sent);
 	return db_run(db, mark_sql, (const struct db_value[]){ db_int(now_s), db_int(t->out->id) },
 		   2, NULL, NULL, error_r) == 0
 	    ? 1
@@ -193,6 +204,15 @@ failure_queue_take(struct db *db, struct arena *a, const struct failure_rate *ra
 		return rc;
 	db_rollback(db);
 	return -1;
+}
+
+int
+failure_queue_count(struct db *db, int64_t id, size_t messages, const char **error_r)
+{
+	static const char sql[] = "UPDATE failure_event SET messages = $1 WHERE id = $2";
+
+	return db_run(db, sql, (const struct db_value[]){ db_int((int64_t)messages), db_int(id) },
+	    2, NULL, NULL, error_r);
 }
 
 int

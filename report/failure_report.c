@@ -127,6 +127,12 @@ write_all(struct arena *a, const struct failure_mail *mail, int64_t now_s,
 
 		if (d->outcome != DESTINATION_SEND)
 			continue;
+		/* RFC 9991 2: the limit is one on outgoing reports, and each address has its own.
+		 */
+		if (out->count == out->event.room) {
+			out->over_limit++;
+			continue;
+		}
 		m->to = d->address;
 		if (failure_report_write(
 			a, mail, &out->event, m->to, now_s, &m->message, error_r) != 0)
@@ -152,7 +158,8 @@ failure_report_next(struct db *db, struct arena *a, struct lookups *l,
 		dmarc.discovery = out->event.discovery;
 	destinations_find(
 	    a, l, &dmarc, out->event.domain, "ruf", out->event.ruf, &out->destinations);
-	if (write_all(a, &options->mail, now_s, out, error_r) != 0)
+	if (write_all(a, &options->mail, now_s, out, error_r) != 0 ||
+	    failure_queue_count(db, out->event.id, out->count, error_r) != 0)
 		return -1;
 	/* Nobody was settled yet: once more, later. */
 	if (out->count == 0 && out->destinations.later &&

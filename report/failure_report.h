@@ -40,7 +40,8 @@ struct failure_reports { /* arena memory */
 	struct failure_event event;
 	struct destinations destinations; /* what became of each URI, for the log */
 	struct failure_message_out messages[LIMIT_DESTINATIONS];
-	size_t count; /* may be 0: nobody may have it, or DNS trouble put it back */
+	size_t count;	   /* may be 0: nobody may have it, or DNS trouble put it back */
+	size_t over_limit; /* addresses that get none because of a limit */
 };
 
 /* 1: out is filled; 0: nothing is due. */

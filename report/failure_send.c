@@ -131,6 +131,10 @@ tell_passed_over(struct round *r)
 			tell(r, d->list[i].outcome == DESTINATION_LATER ? SEND_LATER : SEND_REFUSED,
 			    arena_printable(r->arena, d->list[i].uri, REPORT_NAME_BYTES),
 			    slice_str(destination_outcome_text(d->list[i].outcome)));
+	if (r->reports.over_limit > 0)
+		tell(r, SEND_GIVEN_UP,
+		    arena_printf(r->arena, "%zu more addresses", r->reports.over_limit),
+		    SLICE("limit of failure reports a day"));
 }
 
 /* 1: one was sent; 0: none is due; -1. */

@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from lab.dns import Nsd
+from lab.postgres import Postgres, binaries
 from lab.process import free_ports, remove_folder, temporary_folder
 from lab.report_case import AT, ZONE_HEAD, Case
 from lab.sink import Sink
@@ -100,6 +101,14 @@ def check_limits(folder, dns_port):
         case.now += 86400 + 1
         case.send()
         expect("three more the next day", len(sink.messages), 6)
+    with Sink() as sink:
+        case = FailureCase(folder, dns_port, sink.url, ON + "failure_limit_domain = 4\nfailure_limit = 5\n")
+        case.queue("mailto:a@owner.example mailto:b@owner.example mailto:c@owner.example")
+        run = case.queue("mailto:a@owner.example mailto:b@owner.example").send()
+        expect("each address counts", (recipients(sink), "1 more addresses (failure report about owner.example): limit" in
+               run.text), (["a@owner.example"] * 2 + ["b@owner.example", "c@owner.example"], True))
+        case.queue("mailto:a@other.example mailto:b@other.example", "other.example").send()
+        expect("and in all", len(sink.messages), 5)
 
 
 def check_trouble(folder, dns_port):
@@ -122,6 +131,35 @@ def check_trouble(folder, dns_port):
         expect("who refused one is left alone", len(sink.asked), asked)
 
 
+def check_fleet(folder, dns_port):
+    """Each node sends its own, whoever makes the fleet's reports; who refused one of them is left alone by all."""
+    postgres = Postgres(folder)
+    try:
+        postgres.start()
+        with Sink() as sink:
+            sink.rcpt = {"gone": ["550 5.1.1 as asked"]}
+            settings = ON + f'report_database = "{postgres.conninfo}"\n'
+            nodes = [FailureCase(folder, dns_port, sink.url, settings + f"report_node = node{i}\n") for i in range(2)]
+            nodes[0].queue("mailto:zero@owner.example mailto:gone@owner.example")
+            nodes[1].queue("mailto:one@owner.example mailto:gone@owner.example")
+            postgres.sql("INSERT INTO report_leases SELECT 'reports', 'another', "
+                         "CAST(extract(epoch FROM now()) AS BIGINT) + 600")
+            runs = [node.send() for node in nodes]
+            expect("fleet: another makes the reports", ["left to another node" in run.text for run in runs], [True, True])
+            expect("fleet: each sends its own", recipients(sink), ["one@owner.example", "zero@owner.example"])
+            expect("fleet: who refused one is left alone by the other", ["gone" in asked for asked in sink.asked].count(True), 1)
+            expect("fleet: they are in no database but their node's", postgres.sql(
+                "SELECT count(*) FROM information_schema.tables WHERE table_name LIKE 'failure%'"), "0")
+            for node in nodes:
+                node.send()
+            expect("fleet: once", len(sink.messages), 2)
+            postgres.stop()
+            run = nodes[0].queue().send()
+            expect("fleet: without its database they wait", (run.returncode, len(sink.messages)), (70, 2))
+    finally:
+        postgres.stop()
+
+
 def main():
     if not os.access("/usr/sbin/nsd", os.X_OK):
         print("not installed: nsd")
@@ -130,7 +168,12 @@ def main():
     nsd = Nsd(folder, ZONE)
     try:
         nsd.start()
-        for check in (check_sent, check_off, check_limits, check_trouble):
+        checks = [check_sent, check_off, check_limits, check_trouble]
+        if binaries() is None:
+            print("a fleet: skipped, PostgreSQL is not installed")
+        else:
+            checks.append(check_fleet)
+        for check in checks:
             check(folder, nsd.port)
     finally:
         nsd.stop()

@@ -46,6 +46,14 @@ class Postgres:
             "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"], log)
         wait_until(lambda: listens(self.port) and "ready to accept" in self.child.log(), 20, "PostgreSQL to listen")
 
+    def sql(self, text):
+        """What it answers: a line a row, "|" between columns."""
+        done = subprocess.run([f"{binaries()}/psql", "-XAtq", "-d", self.conninfo, "-c", text], capture_output=True,
+                              text=True, check=False)
+        if done.returncode != 0:
+            raise LabError(f"psql: {done.stderr}")
+        return done.stdout.strip()
+
     def stop(self):
         if self.child is not None:
             self.child.signal(2)  # a fast stop; SIGTERM waits for clients
