@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Our reports in the hands of readers that are not ours: Mail::DMARC (Debian's libmail-dmarc-perl), and
-Python's own email and XML packages. Both formats of the aggregate report, as whole messages; failure
-reports from tests/golden.
+"""Our reports in the hands of readers that are not ours: dmarc-cat and Mail::DMARC (Debian's dmarc-cat and
+libmail-dmarc-perl), and Python's own email and XML packages. Both formats of the aggregate report, as whole
+messages; failure reports from tests/golden.
 
-Debian 12's Mail::DMARC knows no namespace, which every report after RFC 9990 has: it is given that one
-with the namespace taken off, and the other as it is."""
+dmarc-cat reads the attachments as they are. Debian 12's Mail::DMARC knows no namespace, which every report
+after RFC 9990 has: it is given that one with the namespace taken off, and the other as it is."""
 
 import email
 import email.policy
@@ -13,6 +13,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,7 +61,26 @@ def aggregate_by_python(path, namespace):
     check("Report-ID", root.findtext(f"{namespace}report_metadata/{namespace}report_id"), REPORT_ID)
     counts = [int(n.text) for n in root.iter(namespace + "count")]
     check("counts", counts, COUNTS)
+    with open(os.path.join(os.path.dirname(path), FILE_NAME), "wb") as f:
+        f.write(attachment.get_content())
     return xml
+
+
+# ---- dmarc-cat ----
+
+
+def aggregate_by_dmarc_cat(folder):
+    """The file that was attached last, under its name, which is looked at, too."""
+    run = subprocess.run(["dmarc-cat", "-N", os.path.join(folder, FILE_NAME)], capture_output=True, text=True)
+    check("status", (run.returncode, run.stderr), (0, ""))
+    for want in ("Reporting by: Receiver & Söhne — postmaster@receiver.example\n",
+                 "From 2026-11-25 00:00:00 +0000 UTC to 2026-11-25 23:59:59 +0000 UTC\n",
+                 "Domain: example.com\n", "Reports(4):\n"):
+        check(f"{want!r} is there", want in run.stdout, True)
+    rows = [line.split() for line in run.stdout.split("RSPF", 1)[1].splitlines() if line.strip()]
+    check("addresses and counts", [(r[0], int(r[1])) for r in rows],
+          list(zip(["192.0.2.1", "2001:db8::1", "198.51.100.25", "203.0.113.200"], COUNTS)))
+    check("author domains", [r[2] for r in rows], ["example.com", "sub.example.com", "example.com", "example.com"])
 
 
 # ---- Mail::DMARC ----
@@ -180,10 +200,15 @@ def main():
     with tempfile.TemporaryDirectory(prefix="assay-readers-") as folder:
         subprocess.run([os.path.join(BUILD, "tests", "integration", "report_sample"), folder], check=True)
         new, old = os.path.join(folder, "rfc9990.eml"), os.path.join(folder, "rfc7489.eml")
-        xml = aggregate_by_python(new, NAMESPACE)
-        aggregate_by_python(old, "")
+        for path, namespace in ((old, ""), (new, NAMESPACE)):
+            xml = aggregate_by_python(path, namespace)
+            if shutil.which("dmarc-cat") is not None:
+                aggregate_by_dmarc_cat(folder)
         failures()
-        print(f"Python's email and xml: {checks} checks")
+        print(f"Python's email and xml, dmarc-cat: {checks} checks")
+        if shutil.which("dmarc-cat") is None:
+            print("dmarc-cat: skipped, it is not installed")
+            return 77
         if not have_mail_dmarc():
             print("Mail::DMARC: skipped, libmail-dmarc-perl is not installed")
             return 77
