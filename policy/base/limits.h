@@ -29,7 +29,7 @@
 #define LIMIT_DNS_BUDGET_MS	20000	/* waiting at MAIL FROM, again at the end; RFC 7208 4.6.4 asks >= 20 s; -> tempfail */
 #define LIMIT_DNS_LOOKUPS	300	/* lookups for one message, all methods; ours; -> tempfail */
 #define LIMIT_DNS_IN_FLIGHT	4096	/* queries under way, whole process; ours; -> tempfail */
-#define LIMIT_DNS_RECORDS	100	/* records kept of one answer; ours; rest dropped */
+#define LIMIT_DNS_RECORDS	500	/* of one answer; ours; A, AAAA and TXT beyond: -> tempfail; of others the rest is dropped */
 #define LIMIT_DNS_RDATA_BYTES	16384	/* one record, TXT strings joined; ours; -> tempfail (malformed) */
 #define LIMIT_DNS_CACHE_BYTES	(16 * 1024 * 1024) /* whole cache; ours; oldest go */
 #define LIMIT_DNS_TTL_MIN_S	1	/* floor for what is cached; ours */

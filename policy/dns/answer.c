@@ -93,8 +93,8 @@ sort_mx(struct dns_record *records, size_t count)
 	}
 }
 
-struct dns_answer *
-dns_answer_make(const struct dns_answer *draft, enum dns_type type)
+static struct dns_answer *
+copy_draft(const struct dns_answer *draft, enum dns_type type)
 {
 	size_t count = draft->count < LIMIT_DNS_RECORDS ? draft->count : LIMIT_DNS_RECORDS;
 	size_t bytes = draft_bytes(draft, count, type);
@@ -119,6 +119,39 @@ dns_answer_make(const struct dns_answer *draft, enum dns_type type)
 	if (type == DNS_MX)
 		sort_mx(b->records, count);
 	return &b->answer;
+}
+
+/*
+ * May one record decide by being there or not? An SPF record behind too many others must not
+ * become "none", nor an address one that no mechanism matches. Of names only the first few count.
+ */
+static bool
+each_record_counts(enum dns_type type)
+{
+	switch (type) {
+	case DNS_A:
+	case DNS_AAAA:
+	case DNS_TXT:
+		return true;
+	case DNS_NS:
+	case DNS_CNAME:
+	case DNS_PTR:
+	case DNS_MX:
+		return false;
+	}
+	bug("each_record_counts: type %d", (int)type);
+}
+
+struct dns_answer *
+dns_answer_make(const struct dns_answer *draft, enum dns_type type)
+{
+	const struct dns_answer too_many = {
+		.status = DNS_TEMPFAIL, .reason = DNS_R_RECORDS, .security = draft->security
+	};
+
+	if (draft->count > LIMIT_DNS_RECORDS && each_record_counts(type))
+		draft = &too_many;
+	return copy_draft(draft, type);
 }
 
 struct dns_answer *

@@ -38,8 +38,9 @@ struct dns_backend {
 };
 
 /*
- * A counted answer (count 1) out of a draft; type says which member of the records holds. At most
- * LIMIT_DNS_RECORDS are kept; MX are put in order of preference.
+ * A counted answer (count 1) out of a draft; type says which member of the records holds. Of more
+ * than LIMIT_DNS_RECORDS names (MX, PTR, NS) the first are kept; more A, AAAA or TXT than that are
+ * a DNS_TEMPFAIL (DNS_R_RECORDS). MX are put in order of preference.
  */
 struct dns_answer *dns_answer_make(const struct dns_answer *draft, enum dns_type type)
     __attribute__((returns_nonnull));

@@ -48,6 +48,7 @@ enum dns_type {
 	X(DNS_R_SERVFAIL,  "server failure") \
 	X(DNS_R_BOGUS,     "DNSSEC validation failed") \
 	X(DNS_R_MALFORMED, "malformed answer") \
+	X(DNS_R_RECORDS,   "more records than are read") \
 	X(DNS_R_BUDGET,    "time budget of the message used up") \
 	X(DNS_R_TOO_MANY,  "too many lookups for one message") \
 	X(DNS_R_BUSY,      "too many queries under way")		/* ours, not the name's: never cached */ \

@@ -255,7 +255,7 @@ packet_answer(struct arena *a, struct slice packet, enum dns_type type)
 		return failed(DNS_R_MALFORMED, NULL);
 	if (rcode != RCODE_NOERROR && rcode != RCODE_NXDOMAIN)
 		return failed(DNS_R_SERVFAIL, arena_printf(a, "rcode %u", rcode));
-	r.room = answers < LIMIT_DNS_RECORDS ? answers : LIMIT_DNS_RECORDS;
+	r.room = answers <= LIMIT_DNS_RECORDS ? answers : LIMIT_DNS_RECORDS + 1;
 	r.records = arena_array(a, r.room, sizeof(*r.records));
 	if ((flags & FLAG_TRUNCATED) != 0 || questions != 1 ||
 	    !read_sections(&r, answers, authorities, rcode == RCODE_NOERROR))

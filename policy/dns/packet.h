@@ -13,7 +13,8 @@
  * The draft of an answer to a question for type. Its texts are in the arena or in packet, which is
  * borrowed; security is left to the caller, who knows. A packet that breaks off, or whose counts,
  * lengths or names are wrong, is a DNS_TEMPFAIL (DNS_R_MALFORMED), as is an rcode other than
- * NOERROR and NXDOMAIN (DNS_R_SERVFAIL). At most LIMIT_DNS_RECORDS are read.
+ * NOERROR and NXDOMAIN (DNS_R_SERVFAIL). At most one record more than LIMIT_DNS_RECORDS is read:
+ * that tells dns_answer_make() that there are too many.
  *
  * ttl_s: the least of the answer section, aliases included; of a negative answer also that of the
  * authority section, where a SOA's minimum counts (RFC 2308 5); 0 where neither has a record.

@@ -86,7 +86,7 @@ find_node(const struct zone *zone, struct slice name, struct dns_name *room, str
 /* Lines of one type among those of a name; special: the line that stands for all of them. */
 struct match {
 	const struct zone_line *special;
-	struct dns_record records[LIMIT_DNS_RECORDS];
+	struct dns_record records[LIMIT_DNS_RECORDS + 1]; /* dns_answer_make() must see one more */
 	size_t count;
 	uint32_t ttl_s;
 };
@@ -106,7 +106,7 @@ match_lines(struct span span, enum dns_type type, bool any, struct match *m)
 			m->special = line;
 			return true;
 		}
-		if (m->count < LIMIT_DNS_RECORDS)
+		if (m->count <= LIMIT_DNS_RECORDS)
 			m->records[m->count++] = line->data;
 		/* RFC 2181 5.2: one TTL a set; the least. */
 		m->ttl_s = line->ttl_s < m->ttl_s ? line->ttl_s : m->ttl_s;

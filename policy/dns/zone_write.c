@@ -117,6 +117,7 @@ tempfail_special(enum dns_reason reason)
 	case DNS_R_NONE:
 	case DNS_R_BAD_NAME:
 	case DNS_R_SERVFAIL:
+	case DNS_R_RECORDS:
 	case DNS_R_TOO_MANY:
 	case DNS_R_BUSY:
 	case DNS_R_CLOSING:

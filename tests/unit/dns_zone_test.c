@@ -293,24 +293,44 @@ zone_limits(void **state)
 	arena_free(&a);
 }
 
+/* Of names the first are kept; of what decides by being there or not all or none is read. */
 static void
 zone_record_limit(void **state)
 {
-	struct arena *a = arena_new(1 << 20);
-	const struct dns_answer *answer;
-	struct strbuf b;
-	struct zone zone;
-	const char *error;
+	static const struct {
+		enum dns_type type;
+		unsigned lines;
+		enum dns_status status;
+		size_t count;
+	} cases[] = {
+		{ DNS_PTR, LIMIT_DNS_RECORDS + 5, DNS_OK, LIMIT_DNS_RECORDS },
+		{ DNS_TXT, LIMIT_DNS_RECORDS, DNS_OK, LIMIT_DNS_RECORDS },
+		{ DNS_TXT, LIMIT_DNS_RECORDS + 1, DNS_TEMPFAIL, 0 },
+		{ DNS_TXT, LIMIT_DNS_RECORDS + 5, DNS_TEMPFAIL, 0 },
+	};
 
 	(void)state;
-	strbuf_init(&b, a, 1 << 20);
-	for (unsigned i = 0; i < LIMIT_DNS_RECORDS + 5; i++)
-		strbuf_printf(&b, "a.example A 60 192.0.2.%u\n", i);
-	assert_int_equal(zone_parse(a, strbuf_slice(&b), &zone, a, &error), 0);
-	answer = zone_answer(&zone, SLICE("a.example"), DNS_A);
-	assert_int_equal(answer->count, LIMIT_DNS_RECORDS);
-	dns_answer_unref(&answer);
-	arena_free(&a);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct arena *a = arena_new(1 << 20);
+		const struct dns_answer *answer;
+		struct strbuf b;
+		struct zone zone;
+		const char *error;
+
+		strbuf_init(&b, a, 1 << 20);
+		for (unsigned n = 0; n < cases[i].lines; n++)
+			strbuf_printf(&b, "a.example %s 60 %s%u%s\n", dns_type_word(cases[i].type),
+			    cases[i].type == DNS_TXT ? "\"" : "h", n,
+			    cases[i].type == DNS_TXT ? "\"" : ".example");
+		assert_int_equal(zone_parse(a, strbuf_slice(&b), &zone, a, &error), 0);
+		answer = zone_answer(&zone, SLICE("a.example"), cases[i].type);
+		assert_int_equal(answer->status, cases[i].status);
+		assert_int_equal(answer->count, cases[i].count);
+		if (cases[i].status == DNS_TEMPFAIL)
+			assert_int_equal(answer->reason, DNS_R_RECORDS);
+		dns_answer_unref(&answer);
+		arena_free(&a);
+	}
 }
 
 /* ---- the recorder ---- */
