@@ -27,7 +27,7 @@ reason(struct arena *a, const char *what, struct slice detail)
 {
 	if (detail.len == 0)
 		return word(what);
-	return json_string(arena_printf(a, "%s: %s", what, arena_printable(a, detail, detail.len)));
+	return json_string(arena_printf(a, "%s: %.*s", what, SLICE_ARG(detail)));
 }
 
 static json_t *

@@ -112,7 +112,7 @@ print_dmarc(struct arena *a, const struct verdict *v)
 	if (d->reason != DMARC_R_NONE)
 		(void)printf(": %s", dmarc_reason_text(d->reason));
 	if (d->detail.len > 0)
-		(void)printf(" (%s)", shown(a, d->detail));
+		(void)printf(" (%s)", arena_cut(a, d->detail, SHOWN));
 	(void)printf("\n");
 	if (d->author_domain.len > 0)
 		(void)printf("  author    %s, organizational domain %s (%s)\n",

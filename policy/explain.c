@@ -19,7 +19,7 @@ add_detail(struct strbuf *b, const char *open, struct slice detail, const char *
 {
 	if (detail.len == 0)
 		return;
-	strbuf_printf(b, "%s%s%s", open, arena_printable(b->arena, detail, DETAIL_SHOWN), close);
+	strbuf_printf(b, "%s%s%s", open, arena_cut(b->arena, detail, DETAIL_SHOWN), close);
 }
 
 /* Why SPF says what it says, without naming the identity again. */

@@ -54,8 +54,8 @@ reason(struct stamp *st, const char *text, struct slice detail)
 {
 	if (detail.len == 0)
 		return slice_str(text);
-	return slice_str(arena_printf(
-	    st->arena, "%s: %s", text, arena_printable(st->arena, detail, DETAIL_SHOWN)));
+	return slice_str(
+	    arena_printf(st->arena, "%s: %s", text, arena_cut(st->arena, detail, DETAIL_SHOWN)));
 }
 
 /*

@@ -299,7 +299,8 @@ fill_spf(struct arena *a, const struct spf_verdict *spf, struct report_row *row)
 	row->spf_domain = clean_name(a, spf->domain);
 	row->spf_result = spf->result;
 	if (spf->mechanism.len > 0)
-		reason = arena_printf(a, "%s: %s", reason, arena_printable(a, spf->mechanism, 100));
+		reason = arena_printf(
+		    a, "%s: %.*s", reason, SLICE_ARG(slice_sub(spf->mechanism, 0, 100)));
 	row->spf_human_result = clean_text(a, slice_str(reason));
 }
 

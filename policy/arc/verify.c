@@ -3,6 +3,8 @@
 
 #include "policy/arc/internal.h"
 
+#define DETAIL_SHOWN 120
+
 struct arc_verifier {
 	struct arena *arena;
 	const struct crypto *crypto;
@@ -97,7 +99,7 @@ check_signature(
 	if (finding.detail.len == 0)
 		return sig_reason_text(finding.reason);
 	return arena_printf(v->arena, "%s (%s)", sig_reason_text(finding.reason),
-	    arena_printable(v->arena, finding.detail, 120));
+	    arena_cut(v->arena, finding.detail, DETAIL_SHOWN));
 }
 
 /* RFC 6376 6.1.3 in one canonical form. */

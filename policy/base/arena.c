@@ -231,6 +231,12 @@ arena_printable(struct arena *a, struct slice s, size_t max)
 	return p;
 }
 
+const char *
+arena_cut(struct arena *a, struct slice s, size_t max)
+{
+	return arena_join(a, slice_sub(s, 0, max), s.len > max ? SLICE("...") : SLICE("")).p;
+}
+
 size_t
 arena_used(const struct arena *a)
 {

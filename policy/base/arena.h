@@ -60,6 +60,10 @@ const char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 const char *arena_printable(struct arena *a, struct slice s, size_t max)
     __attribute__((returns_nonnull));
 
+/* s, which may be shown as it is (arena_printable() made it), cut at max bytes with "..." behind:
+ * escaped once more it would be "\x5cx00". */
+const char *arena_cut(struct arena *a, struct slice s, size_t max) __attribute__((returns_nonnull));
+
 size_t arena_used(const struct arena *a);
 bool arena_has_room(const struct arena *a, size_t bytes);
 

@@ -104,7 +104,8 @@ struct dkim_signature_verdict {
 	uint64_t body_length;	  /* l= */
 	uint64_t body_bytes;	  /* canonical body in all, as far as it was fed */
 	struct slice detail; /* what exactly, for people: the tag and its fault, the header field or
-				the byte range that broke it where that can be told; or empty */
+				the byte range that broke it where that can be told; or empty.
+				Printable ASCII */
 	struct dkim_diagnosis diagnosis; /* only by dkim_verifier_diagnose() */
 };
 

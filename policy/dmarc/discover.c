@@ -102,11 +102,17 @@ is_trouble(const struct dmarc_node *node)
 	return node->step.answer->status == DNS_TEMPFAIL;
 }
 
+static const char *
+show_name(struct arena *a, const struct dmarc_node *node)
+{
+	return arena_printable(a, node->step.name, LIMIT_DOMAIN_BYTES);
+}
+
 struct slice
 dmarc_node_trouble(struct arena *a, const struct dmarc_node *node)
 {
 	return slice_str(arena_printf(
-	    a, "%.*s: %s", SLICE_ARG(node->step.name), dns_reason_text(node->step.answer->reason)));
+	    a, "%s: %s", show_name(a, node), dns_reason_text(node->step.answer->reason)));
 }
 
 /* ---- the walk ---- */
@@ -222,9 +228,8 @@ no_record(struct dmarc_evaluation *e)
 
 		if (step->records > 1)
 			return nothing_applies(e, DMARC_NONE, DMARC_R_NO_RECORD,
-			    slice_str(
-				arena_printf(e->arena, "%zu DMARC records at %.*s, none counts",
-				    step->records, SLICE_ARG(step->name))));
+			    slice_str(arena_printf(e->arena, "%zu DMARC records at %s, none counts",
+				step->records, show_name(e->arena, &e->walk.nodes[i]))));
 	}
 	return nothing_applies(e, DMARC_NONE, DMARC_R_NO_RECORD, slice_of(NULL, 0));
 }
@@ -238,8 +243,8 @@ policy_is(struct dmarc_evaluation *e, const struct dmarc_node *node, enum dmarc_
 	if (dmarc_record_usability(node->record, e->options->discovery) == DMARC_UNUSABLE)
 		return nothing_applies(e, DMARC_NONE, DMARC_R_RECORD_UNUSABLE,
 		    slice_str(arena_printf(e->arena,
-			"%.*s: p, sp or np is missing or not valid, and there is no valid rua",
-			SLICE_ARG(node->step.name))));
+			"%s: p, sp or np is missing or not valid, and there is no valid rua",
+			show_name(e->arena, node))));
 	e->out->record = node->record;
 	return true;
 }

@@ -203,7 +203,7 @@ struct dmarc_verdict {
 	size_t alignment_count;
 	struct dmarc_walk_step walk[LIMIT_DMARC_WALK];
 	size_t walk_count;
-	struct slice detail; /* what exactly, for people; or empty */
+	struct slice detail; /* what exactly, for people; or empty. Printable ASCII */
 };
 
 /*

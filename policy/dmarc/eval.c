@@ -40,7 +40,8 @@ list_domains(struct arena *a, const struct author *author)
 
 	strbuf_init(&list, a, LIST_BYTES);
 	for (size_t i = 0; i < author->domain_count; i++)
-		strbuf_printf(&list, "%s%.*s", i == 0 ? "" : ", ", SLICE_ARG(author->domains[i]));
+		strbuf_printf(&list, "%s%s", i == 0 ? "" : ", ",
+		    arena_printable(a, author->domains[i], LIMIT_DOMAIN_BYTES));
 	return arena_str(a, strbuf_slice(&list));
 }
 
@@ -245,7 +246,7 @@ apply(struct dmarc_evaluation *e)
 	if (out->result != DMARC_PASS && e->existence_unknown) {
 		out->result = DMARC_TEMPERROR;
 		out->reason = DMARC_R_EXISTENCE;
-		out->detail = e->author;
+		out->detail = slice_str(arena_printable(e->arena, e->author, LIMIT_DOMAIN_BYTES));
 	}
 }
 

@@ -59,8 +59,7 @@ try_key(struct arena *a, const struct crypto *c, const struct sig_key *k,
 		}
 	}
 	if (what != NULL)
-		out->detail = say(
-		    a, claim->key_name, arena_printable(a, slice_str(what), SHOWN_BYTES));
+		out->detail = say(a, claim->key_name, arena_cut(a, slice_str(what), SHOWN_BYTES));
 }
 
 /* RFC 6376 6.1.2: no record is for good, no answer is for now. */
@@ -125,6 +124,6 @@ sig_key_published(struct arena *a, struct lookups *l, struct slice key_name,
 	}
 	*detail_r = fault == NULL ? "the record in the DNS is that of another key"
 				  : arena_printf(a, "the record in the DNS can't be used: %s",
-					arena_printable(a, slice_str(fault), SHOWN_BYTES));
+					arena_cut(a, slice_str(fault), SHOWN_BYTES));
 	return SIG_PUBLISHED_OTHER;
 }

@@ -261,7 +261,8 @@ struct sig_finding {
 	enum sig_reason reason;
 	uint32_t key_bits; /* of the key that spoke; 0: none could be read */
 	bool key_testing;
-	struct slice detail; /* for people: the key's DNS name and what was wrong there; or empty */
+	struct slice detail; /* for people: the key's DNS name and what was wrong there; or empty.
+				Printable ASCII */
 };
 
 /*

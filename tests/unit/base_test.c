@@ -137,6 +137,8 @@ arena_and_strbuf(void **state)
 	assert_string_equal(
 	    arena_printable(arena, SLICE("a\\b\r\n\xff"), 10), "a\\x5cb\\x0d\\x0a\\xff");
 	assert_string_equal(arena_printable(arena, SLICE("abcdef"), 3), "abc...");
+	assert_string_equal(arena_cut(arena, SLICE("a\\x0d"), 5), "a\\x0d");
+	assert_string_equal(arena_cut(arena, SLICE("a\\x0d"), 4), "a\\x0...");
 	arena_free(&arena);
 }
 

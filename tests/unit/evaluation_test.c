@@ -100,6 +100,21 @@ static const struct row {
 		{ "From: b@evil.example", "From: a@good.example", "Subject: x" }, "Hello\r\n",
 		.sign = true },
 	    ACTION_REJECT, "550 5.7.1 the message has 2 From fields (queue id Q1)", NULL },
+	{ "a tag whose name has a NUL and a backslash: shown escaped, once",
+	    { "198.51.100.5", "evil.example", "<x@evil.example>",
+		{ "From: ceo@good.example",
+		    "DKIM-Signature: v=1; a=rsa-sha256; q\x01\\=1; d=evil.example; s=x" },
+		"Pay\r\n", .sign = false },
+	    ACTION_REJECT, NULL,
+	    "mx.rcpt.example;\r\n"
+	    "\tdmarc=fail reason=\"no aligned identifier passed\" (p=reject dis=reject)\r\n"
+	    "\theader.from=good.example policy.dmarc=reject;\r\n"
+	    "\tspf=pass smtp.mailfrom=evil.example;\r\n"
+	    "\tspf=pass smtp.helo=evil.example;\r\n"
+	    "\tdkim=permerror\r\n"
+	    "\treason=\"signature can't be read: tag q\\\\x01\\\\x5c is not a tag name\"\r\n"
+	    "\theader.d=evil.example header.s=x header.a=rsa-sha256;\r\n"
+	    "\tiprev=permerror policy.iprev=198.51.100.5" },
 	{ "no client address (mail from a local program)",
 	    { NULL, "", "<a@good.example>", { "From: a@good.example", "Subject: x" }, "Hello\r\n",
 		.sign = true },
