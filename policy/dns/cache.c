@@ -313,7 +313,11 @@ flight_done(struct dns_request *request, struct dns_answer *answer)
 		cache_put(s, f, answer);
 	f->answer = answer;
 	r->in_flight--;
+	(void)pthread_mutex_unlock(&s->lock);
+	/* Not under the lock, which is the first thing that those who wake will want. The flight
+	 * stays: our seat is still taken. */
 	(void)pthread_cond_broadcast(&f->arrived);
+	(void)pthread_mutex_lock(&s->lock);
 	leave_and_unlock(f);
 }
 
