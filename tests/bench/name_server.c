@@ -22,6 +22,14 @@
 #define RCODE_NXDOMAIN 3
 #define TABLE_SLOTS    (1u << 16) /* different questions; a power of two, more than any run asks */
 #define HELD_MAX       8192	  /* answers held back at one time */
+#define BATCH	       32	  /* packets for one system call */
+#define LIE_US	       2000	  /* how long a query lies in the socket; far less than a latency */
+
+struct query {
+	struct sockaddr_in from;
+	uint8_t packet[PACKET_BYTES];
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct timespec))];
+};
 
 struct held { /* an answer on its way */
 	struct sockaddr_in to;
@@ -39,6 +47,7 @@ struct name_server {
 	struct zone zone;
 	struct held *held; /* ring, in the order they are due */
 	size_t held_first, held_count;
+	struct query taken[BATCH];
 	pthread_mutex_t lock; /* guards what is below */
 	bool stopping;
 	uint64_t queries, distinct;
@@ -192,17 +201,16 @@ rcode_of(const struct dns_answer *a)
 	return a->status == DNS_NXDOMAIN ? RCODE_NXDOMAIN : 0;
 }
 
-/* The answer to the query of that length, into out; its length, 0: none. */
+/* The answer to the query, into out; its length. */
 static size_t
-answer(struct name_server *s, const uint8_t *query, size_t len, const struct dns_name *name,
-    enum dns_type type, size_t question_len, uint8_t *out)
+answer(struct name_server *s, const uint8_t *query, const struct dns_name *name, enum dns_type type,
+    size_t question_len, uint8_t *out)
 {
 	uint8_t *at = out;
 	struct dns_answer *a = zone_answer(&s->zone, dns_name_slice(name), type);
 	bool with_opt = query[11] != 0;
 	const struct dns_answer *gone = a;
 
-	(void)len;
 	put_bytes(&at, query, 2);
 	put16(&at, 0x8580 | rcode_of(a));
 	put16(&at, 1);
@@ -246,46 +254,96 @@ count_question(struct name_server *s, const struct dns_name *name, enum dns_type
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
-static void
+/* As many as one call takes; false: nothing is due. */
+static bool
 send_due(struct name_server *s)
 {
+	struct mmsghdr messages[BATCH] = { 0 };
+	struct iovec pieces[BATCH];
 	uint64_t now = now_us();
+	unsigned n = 0;
 
-	while (s->held_count > 0 && s->held[s->held_first].due_us <= now) {
-		const struct held *h = &s->held[s->held_first];
+	while (n < BATCH && n < s->held_count) {
+		struct held *h = &s->held[(s->held_first + n) % HELD_MAX];
 
-		(void)sendto(
-		    s->fd, h->packet, h->len, 0, (const struct sockaddr *)&h->to, sizeof(h->to));
-		s->held_first = (s->held_first + 1) % HELD_MAX;
-		s->held_count--;
+		if (h->due_us > now)
+			break;
+		pieces[n] = (struct iovec){ h->packet, h->len };
+		messages[n].msg_hdr = (struct msghdr){ .msg_name = &h->to,
+			.msg_namelen = sizeof(h->to),
+			.msg_iov = &pieces[n],
+			.msg_iovlen = 1 };
+		n++;
 	}
+	if (n == 0)
+		return false;
+	/* What is not taken is lost, as it would be on a wire. */
+	(void)sendmmsg(s->fd, messages, n, 0);
+	s->held_first = (s->held_first + n) % HELD_MAX;
+	s->held_count -= n;
+	return true;
+}
+
+/* How long ago the packet came, which may have lain in the socket for a while. */
+static uint64_t
+age_us(struct msghdr *header)
+{
+	struct timespec came, now;
+	int64_t us;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+			continue;
+		memcpy(&came, CMSG_DATA(c), sizeof(came));
+		(void)clock_gettime(CLOCK_REALTIME, &now);
+		us = (now.tv_sec - came.tv_sec) * 1000000 + (now.tv_nsec - came.tv_nsec) / 1000;
+		return us > 0 ? (uint64_t)us : 0;
+	}
+	return 0;
+}
+
+/* The answer to a query is held back from when that came. */
+static void
+hold_answer(struct name_server *s, const struct query *q, size_t len, uint64_t came_us)
+{
+	struct held *h = &s->held[(s->held_first + s->held_count) % HELD_MAX];
+	struct dns_name name;
+	enum dns_type type;
+	size_t question_len = read_question(q->packet, len, &name, &type);
+
+	if (question_len == 0 || s->held_count == HELD_MAX)
+		return;
+	count_question(s, &name, type);
+	h->to = q->from;
+	h->len = answer(s, q->packet, &name, type, question_len, h->packet);
+	h->due_us = came_us + s->latency_us;
+	s->held_count++;
 }
 
 /* False: nothing there. */
 static bool
-take_query(struct name_server *s)
+take_queries(struct name_server *s)
 {
-	uint8_t query[PACKET_BYTES];
-	struct held *h = &s->held[(s->held_first + s->held_count) % HELD_MAX];
-	socklen_t to_len = sizeof(h->to);
-	struct dns_name name;
-	enum dns_type type;
-	size_t question_len;
-	ssize_t n;
+	struct mmsghdr messages[BATCH];
+	struct iovec pieces[BATCH];
+	int n;
 
-	if (s->held_count == HELD_MAX)
-		return false;
-	n = recvfrom(s->fd, query, sizeof(query), MSG_DONTWAIT, (struct sockaddr *)&h->to, &to_len);
-	if (n < 0)
-		return false;
-	question_len = read_question(query, (size_t)n, &name, &type);
-	if (question_len == 0)
-		return true;
-	count_question(s, &name, type);
-	h->len = answer(s, query, (size_t)n, &name, type, question_len, h->packet);
-	h->due_us = now_us() + s->latency_us;
-	s->held_count++;
-	return true;
+	for (size_t i = 0; i < BATCH; i++) {
+		struct query *q = &s->taken[i];
+
+		pieces[i] = (struct iovec){ q->packet, sizeof(q->packet) };
+		messages[i].msg_hdr = (struct msghdr){ .msg_name = &q->from,
+			.msg_namelen = sizeof(q->from),
+			.msg_iov = &pieces[i],
+			.msg_iovlen = 1,
+			.msg_control = q->control,
+			.msg_controllen = sizeof(q->control) };
+	}
+	n = recvmmsg(s->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+	for (int i = 0; i < n; i++)
+		hold_answer(
+		    s, &s->taken[i], messages[i].msg_len, now_us() - age_us(&messages[i].msg_hdr));
+	return n > 0;
 }
 
 static bool
@@ -299,24 +357,39 @@ is_stopping(struct name_server *s)
 	return stopping;
 }
 
+/*
+ * Until something is to be done. While answers are held back, queries lie in the socket for a
+ * while, at no cost to anybody: their time runs from when they came.
+ */
+static void
+wait_for_work(const struct name_server *s)
+{
+	struct pollfd p = { .fd = s->fd, .events = POLLIN };
+	struct timespec wait = { 0, 100 * 1000000 };
+
+	if (s->held_count > 0) {
+		uint64_t now = now_us(), due = s->held[s->held_first].due_us;
+		uint64_t wait_us = due > now ? due - now : 0;
+
+		wait.tv_nsec = (long)(wait_us < LIE_US ? wait_us : LIE_US) * 1000;
+		p.fd = -1;
+	}
+	(void)ppoll(&p, 1, &wait, NULL);
+}
+
 static void *
 serve(void *arg)
 {
 	struct name_server *s = arg;
 
 	while (!is_stopping(s)) {
-		struct pollfd p = { .fd = s->fd, .events = POLLIN };
-		struct timespec wait = { 0, 100 * 1000000 };
-
-		if (s->held_count > 0) {
-			uint64_t now = now_us(), due = s->held[s->held_first].due_us;
-
-			wait.tv_nsec = due > now ? (long)(due - now) * 1000 : 0;
-		}
-		(void)ppoll(&p, 1, &wait, NULL);
-		while (take_query(s))
+		wait_for_work(s);
+		while (send_due(s))
 			;
-		send_due(s);
+		while (take_queries(s))
+			;
+		while (s->latency_us == 0 && send_due(s))
+			;
 	}
 	return NULL;
 }
@@ -328,7 +401,7 @@ name_server_start(uint16_t port, struct slice zone, uint32_t latency_ms)
 	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(port) };
 	socklen_t len = sizeof(sin);
 	const char *error = "?";
-	int size = 4 << 20;
+	int size = 4 << 20, on = 1;
 
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	s->arena = arena_new(SIZE_MAX);
@@ -339,6 +412,7 @@ name_server_start(uint16_t port, struct slice zone, uint32_t latency_ms)
 		bug("name server: %s", error);
 	s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	(void)setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	(void)setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 	if (bind(s->fd, (const struct sockaddr *)&sin, sizeof(sin)) != 0 ||
 	    getsockname(s->fd, (struct sockaddr *)&sin, &len) != 0 ||
 	    pthread_create(&s->thread, NULL, serve, s) != 0)
