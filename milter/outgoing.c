@@ -58,8 +58,7 @@ outgoing_begin(struct arena *a, const struct outgoing_parts *parts, const struct
 void
 outgoing_header(struct outgoing *o, struct slice name, struct slice value)
 {
-	if (o->header.count >= LIMIT_HEADER_FIELDS ||
-	    o->header.bytes + name.len + value.len > LIMIT_HEADER_BYTES ||
+	if (header_list_limit(&o->header, name, value) != NULL ||
 	    !arena_has_room(o->arena, name.len + value.len + BLANK_ROOM)) {
 		o->why_not = "the header is too large";
 		o->failed = true;

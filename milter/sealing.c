@@ -67,8 +67,7 @@ void
 sealing_header(struct sealing *s, struct slice name, struct slice value)
 {
 	/* Beyond a limit the message is tempfailed, or, if it is ours, not sealed. */
-	if (s->header.count < LIMIT_HEADER_FIELDS &&
-	    s->header.bytes + name.len + value.len <= LIMIT_HEADER_BYTES &&
+	if (header_list_limit(&s->header, name, value) == NULL &&
 	    arena_has_room(s->arena, name.len + value.len + BLANK_ROOM))
 		header_list_add(&s->header, s->arena, name, value);
 	else

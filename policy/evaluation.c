@@ -181,11 +181,8 @@ evaluation_header(struct evaluation *ev, struct slice name, struct slice value)
 
 	if (ev->verdict.limit_met != NULL)
 		return -1;
-	if (ev->header.count >= LIMIT_HEADER_FIELDS)
-		ev->verdict.limit_met = "more header fields than are read";
-	else if (bytes > LIMIT_HEADER_BYTES || ev->header.bytes + bytes > LIMIT_HEADER_BYTES)
-		ev->verdict.limit_met = "header longer than is read";
-	else if (!arena_has_room(ev->arena, 2 * bytes))
+	ev->verdict.limit_met = header_list_limit(&ev->header, name, value);
+	if (ev->verdict.limit_met == NULL && !arena_has_room(ev->arena, 2 * bytes))
 		ev->verdict.limit_met = "memory of one message";
 	if (ev->verdict.limit_met != NULL)
 		return -1;

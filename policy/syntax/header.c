@@ -3,16 +3,19 @@
 
 #include <string.h>
 
+#include "policy/base/limits.h"
+
 #define FIELDS_START 32
 
+/* Line ends that are a LF alone. */
 static size_t
-count_lines(struct slice value)
+bare_breaks(struct slice value)
 {
-	const char *p = value.p, *end = value.p + value.len;
+	const char *p = value.p, *end = value.len == 0 ? p : p + value.len;
 	size_t n = 0;
 
 	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		n++;
+		n += p == value.p || p[-1] != '\r';
 		p++;
 	}
 	return n;
@@ -22,7 +25,7 @@ count_lines(struct slice value)
 static struct slice
 copy_wire(struct arena *a, struct slice value)
 {
-	size_t breaks = value.len == 0 ? 0 : count_lines(value), len = 0, at;
+	size_t breaks = bare_breaks(value), len = 0, at;
 	char *p;
 
 	if (breaks == 0)
@@ -43,6 +46,26 @@ copy_wire(struct arena *a, struct slice value)
 	return slice_of(p, len);
 }
 
+size_t
+header_field_bytes(struct slice name, struct slice value)
+{
+	return name.len + strlen(":") + value.len + bare_breaks(value) + strlen("\r\n");
+}
+
+const char *
+header_limit(size_t fields, size_t bytes)
+{
+	if (fields > LIMIT_HEADER_FIELDS)
+		return "more header fields than are read";
+	return bytes > LIMIT_HEADER_BYTES ? "header longer than is read" : NULL;
+}
+
+const char *
+header_list_limit(const struct header_list *list, struct slice name, struct slice value)
+{
+	return header_limit(list->count + 1, list->bytes + header_field_bytes(name, value));
+}
+
 void
 header_list_add(struct header_list *list, struct arena *a, struct slice name, struct slice value)
 {
@@ -60,7 +83,7 @@ header_list_add(struct header_list *list, struct arena *a, struct slice name, st
 	f = &list->fields[list->count++];
 	f->name = arena_copy(a, name);
 	f->value = copy_wire(a, value);
-	list->bytes += f->name.len + f->value.len + strlen(":\r\n");
+	list->bytes += header_field_bytes(f->name, f->value);
 }
 
 struct slice

@@ -30,6 +30,18 @@ struct header_list {
 void header_list_add(
     struct header_list *list, struct arena *a, struct slice name, struct slice value);
 
+/* What a field takes in wire form: name, colon, value (as above) and CRLF. */
+size_t header_field_bytes(struct slice name, struct slice value);
+
+/*
+ * NULL, or which limit a header of so many fields and bytes in wire form passes; static text.
+ * _list_limit: once this field is added to the list. In wire form, so that the header of a message
+ * is as long in a file as it is from any MTA.
+ */
+const char *header_limit(size_t fields, size_t bytes);
+const char *header_list_limit(
+    const struct header_list *list, struct slice name, struct slice value);
+
 /*
  * A name without the blanks that RFC 5322 4.5.1 lets stand before the colon. The name functions
  * below leave them out as well: "From : x" is a From field to those who read it.

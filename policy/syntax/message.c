@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "policy/syntax/message.h"
 
+#include <string.h>
+
 #include "policy/base/limits.h"
 #include "policy/syntax/header.h"
 
-/* A fold that came as LF is held as CR LF. */
+/* What is held of a header is looked at before it grows; a fold that came as LF is held as CR LF.
+ */
 #define HELD_BYTES (2 * LIMIT_HEADER_BYTES)
 
 void
@@ -25,10 +28,10 @@ hand_over_field(struct message_reader *r)
 	if (field.len == 0)
 		return;
 	r->field.len = 0;
-	if (++r->fields > LIMIT_HEADER_FIELDS) {
-		r->error = "too many header fields";
+	r->bytes += field.len + strlen("\r\n");
+	r->error = header_limit(++r->fields, r->bytes);
+	if (r->error != NULL)
 		return;
-	}
 	r->handler->field(
 	    r->handler->ctx, slice_sub(field, 0, colon), slice_from(field, colon + 1));
 }
@@ -121,11 +124,9 @@ header_bytes(struct message_reader *r, struct slice *bytes)
 	struct slice piece = slice_sub(*bytes, 0, at == SLICE_NONE ? bytes->len : at);
 	struct slice line;
 
-	r->bytes += piece.len + 1;
-	if (r->bytes > LIMIT_HEADER_BYTES) {
-		r->error = "header too long";
+	r->error = header_limit(r->fields, r->field.len + r->line.len + piece.len);
+	if (r->error != NULL)
 		return;
-	}
 	strbuf_add(&r->line, piece);
 	*bytes = slice_from(*bytes, piece.len + 1);
 	if (at == SLICE_NONE)

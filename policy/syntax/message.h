@@ -8,7 +8,7 @@
  *              In the header every LF ends a line. As in Postfix, a line that is neither a field
  *              nor a fold ends the header and is the body's first. A first line "From " (mbox) is
  *              skipped.
- * DIAGNOSTICS  -1 and message_reader.error: the header passes LIMIT_HEADER_BYTES or
+ * DIAGNOSTICS  -1 and message_reader.error: the header passes LIMIT_HEADER_BYTES (in wire form) or
  *              LIMIT_HEADER_FIELDS. It stays so; nothing more is handed on.
  * BUGS         Dot-stuffing is not undone: that is SMTP's.
  */
@@ -33,7 +33,7 @@ struct message_reader { /* read error only */
 	bool in_body;
 	bool after_cr;	      /* the body's last byte was CR */
 	bool after_first;     /* a line was met */
-	size_t fields, bytes; /* of the header */
+	size_t fields, bytes; /* of the header so far, as header_limit() counts them */
 	struct strbuf line;   /* the line that is coming in */
 	struct strbuf field;  /* the field so far, folds as CR LF */
 };

@@ -109,13 +109,47 @@ limits(void **state)
 	strbuf_str(&many, "a:b\n\n");
 	assert_null(take_apart(a, strbuf_slice(&many), 4096));
 
+	/* In wire form each of these folds takes three bytes, and the field five. */
 	strbuf_str(&folds, "a:b\n");
-	while (folds.len <= LIMIT_HEADER_BYTES - 4)
+	for (size_t bytes = strlen("a:b\r\n"); bytes + 3 <= LIMIT_HEADER_BYTES; bytes += 3)
 		strbuf_str(&folds, "\t\n");
 	assert_non_null(take_apart(a, strbuf_slice(&folds), 4096));
-	strbuf_str(&folds, "\t\n\t\n\t\n");
+	strbuf_str(&folds, "\t\n");
 	assert_null(take_apart(a, strbuf_slice(&folds), 4096));
 	arena_free(&a);
+}
+
+/* The file, in whatever form, meets the limit with the byte with which its fields do in a list. */
+static void
+same_limit_as_list(void **state)
+{
+	static const char *const ends[] = { "\n", "\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++)
+		for (size_t over = 0; over < 2; over++) {
+			struct arena *a = arena_new(64u * 1024 * 1024);
+			const size_t fill = LIMIT_HEADER_BYTES + over -
+			    strlen("A: 1\r\n 2\r\nB:\r\n");
+			char *text = arena_alloc(a, fill);
+			struct header_list list = { 0 };
+			struct strbuf raw;
+
+			memset(text, 'x', fill);
+			strbuf_init(&raw, a, 4u * 1024 * 1024);
+			strbuf_printf(&raw, "A: 1%s 2%sB:", ends[i], ends[i]);
+			strbuf_add(&raw, slice_of(text, fill));
+			strbuf_printf(&raw, "%s%s", ends[i], ends[i]);
+			assert_int_equal(take_apart(a, strbuf_slice(&raw), 4096) == NULL, over);
+			header_list_add(
+			    &list, a, SLICE("A"), slice_str(i == 0 ? " 1\n 2" : " 1\r\n 2"));
+			assert_int_equal(
+			    header_list_limit(&list, SLICE("B"), slice_of(text, fill)) != NULL,
+			    over);
+			header_list_add(&list, a, SLICE("B"), slice_of(text, fill));
+			assert_int_equal(list.bytes, LIMIT_HEADER_BYTES + over);
+			arena_free(&a);
+		}
 }
 
 /* RFC 5322 4.5.1: what stands before the colon belongs to no name; readers find "From :" as well.
@@ -184,6 +218,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(same_limit_as_list),
 		cmocka_unit_test(names_with_blanks),
 		cmocka_unit_test(test_multipart),
 	};
