@@ -12,8 +12,8 @@ static const char usage[] =
     "usage: assay report list [--all] [DOMAIN]\n"
     "       assay report show [--xml] REPORT-ID\n"
     "       assay report preview [--xml] DOMAIN\n"
-    "       assay report send [--dry-run DIR] [--again REPORT-ID]\n"
-    "       assay report suppress [--for DAYS | --lift] [--reason TEXT] [ADDRESS]\n"
+    "       assay report send [--dry-run DIR | --again REPORT-ID]\n"
+    "       assay report suppress [ADDRESS [--for DAYS] [--reason TEXT] | ADDRESS --lift]\n"
     "       assay report export DIR\n"
     "       assay report bounce [FILE|-]\n"
     "       assay report run [--until-eof]\n"
@@ -43,6 +43,9 @@ static const char usage[] =
     "Exit status: 0 done, 1 nothing found or something failed for good, 75 something is left for\n"
     "later, 64 wrong options, 65 input that can't be read, 70 a library or the database fails,\n"
     "78 nothing can be sent with this configuration.\n";
+
+/* The fault is not to scroll away. */
+static const char hint[] = "assay report --help says what there is.\n";
 
 enum {
 	OPT_CONFIG = 1,
@@ -110,11 +113,11 @@ report_now_s(const struct report_run *r)
 }
 
 static int
-take_number(const char *option, uint64_t max, uint64_t *out)
+take_number(const char *option, const char *allowed, uint64_t max, uint64_t *out)
 {
 	if (num_u64(slice_str(optarg), 1, max, out) == 0)
 		return 0;
-	return report_complain(-1, option, "a number");
+	return report_complain(-1, option, allowed);
 }
 
 static int
@@ -128,7 +131,7 @@ take_option(struct report_options *o, int option)
 		o->config_file = optarg;
 		break;
 	case OPT_TIME:
-		rc = take_number("--time", INT64_MAX / 2, &n);
+		rc = take_number("--time", "wants seconds since 1970", INT64_MAX / 2, &n);
 		o->time_s = (int64_t)n;
 		break;
 	case OPT_ALL:
@@ -144,7 +147,7 @@ take_option(struct report_options *o, int option)
 		o->again = optarg;
 		break;
 	case OPT_FOR:
-		rc = take_number("--for", 36500, &n);
+		rc = take_number("--for", "wants a number of days, 1 to 36500", 36500, &n);
 		o->for_days = (uint32_t)n;
 		break;
 	case OPT_LIFT:
@@ -161,6 +164,21 @@ take_option(struct report_options *o, int option)
 		break;
 	}
 	return rc;
+}
+
+/* Options that say nothing without another, or two things at once. */
+static int
+check_together(const struct report_options *o, const char *name)
+{
+	bool about_address = o->lift || o->for_days > 0 || o->reason != NULL;
+
+	if (about_address && o->argument == NULL)
+		return report_complain(-1, name, "it wants an address with these options");
+	if (o->lift && (o->for_days > 0 || o->reason != NULL))
+		return report_complain(-1, "--lift", "goes with no other option");
+	if (o->dry_run != NULL && o->again != NULL)
+		return report_complain(-1, "--again", "does not go with --dry-run");
+	return 0;
 }
 
 static int
@@ -186,7 +204,7 @@ parse(size_t command, int argc, char **argv, struct report_options *o)
 	if (left == 0 && commands[command].argument == ARGUMENT_MUST)
 		return report_complain(-1, name, "it wants an argument");
 	o->argument = left == 1 ? argv[optind] : NULL;
-	return 0;
+	return check_together(o, name);
 }
 
 static int
@@ -196,7 +214,7 @@ run_command(size_t command, int argc, char **argv)
 	int status;
 
 	if (parse(command, argc, argv, &r.options) != 0) {
-		fputs(usage, stderr);
+		fputs(hint, stderr);
 		return EXIT_USAGE;
 	}
 	if (r.options.help) {
@@ -207,6 +225,7 @@ run_command(size_t command, int argc, char **argv)
 	r.arena = arena_new(SIZE_MAX);
 	if (r.options.time_s != 0)
 		r.clock_offset_s = r.options.time_s - (int64_t)time(NULL);
+	r.patient = commands[command].run == report_run_command;
 	status = report_open_store(&r);
 	if (status == 0)
 		status = commands[command].run(&r);
@@ -226,8 +245,10 @@ report_command(int argc, char **argv)
 	for (size_t i = 0; argc >= 2 && i < COMMANDS; i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return run_command(i, argc - 1, argv + 1);
-	if (argc >= 2)
-		(void)fprintf(stderr, "assay report: no command \"%s\"\n", argv[1]);
-	fputs(usage, stderr);
+	if (argc < 2) {
+		fputs(usage, stderr);
+		return EXIT_USAGE;
+	}
+	(void)fprintf(stderr, "assay report: no command \"%s\"\n%s", argv[1], hint);
 	return EXIT_USAGE;
 }

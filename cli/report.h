@@ -36,6 +36,7 @@ struct report_run {
 	struct db *queue; /* this machine's, with its failure reports; db where there is no fleet */
 	struct store *store;
 	int64_t clock_offset_s; /* by which --time shifts the clock */
+	bool patient;		/* waits for a store that is not there yet */
 
 	/* of a fleet: db is the database of all; NULL and empty where there is none */
 	struct shipper *shipper;
@@ -72,6 +73,10 @@ size_t report_say_why_not(const struct report_run *r, FILE *f);
 
 /* ---- the subcommands ---- */
 
+/* Are we asked to stop, or has, with --until-eof, whoever started us gone? Waits for that at most
+ * wait_ms. */
+bool report_must_stop(const struct report_run *r, int wait_ms);
+
 int report_list_command(struct report_run *r);
 int report_show_command(struct report_run *r);
 int report_preview_command(struct report_run *r);
@@ -88,6 +93,9 @@ int report_list_suppressed(struct report_run *r);
 
 /* "2026-11-26 09:00", UTC; arena text. */
 const char *report_time(struct arena *a, int64_t time_s);
+
+/* Can files be put there? Said before any work is done. 0, or an exit status. */
+int report_check_folder(const char *folder);
 
 /* A whole file of bytes into a folder, under a name that has no slash. 0, or an exit status. */
 int report_write_file(

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/report.h"
 
+#include "policy/syntax/domain.h"
 #include "report/suppress.h"
 
 #define ENTRIES_MAX 1000 /* reports shown, the newest */
@@ -25,9 +26,16 @@ head(struct listing *l)
 static const char *
 state_text(const struct report_run *r, const struct store_period *p)
 {
+	int64_t due_s = p->end_s + r->conf->reports.settle_s;
+
 	switch (p->state) {
 	case STORE_OPEN:
-		return p->end_s <= report_now_s(r) ? "over, its report is not made yet" : "open";
+		if (p->end_s > report_now_s(r))
+			return "open";
+		return due_s > report_now_s(r)
+		    ? arena_printf(r->arena, "over, its report is made after %s",
+			  report_time(r->arena, due_s))
+		    : "over, its report is not made yet";
 	case STORE_CLOSED:
 		return "closed, its report is not made yet";
 	case STORE_DONE:
@@ -91,10 +99,9 @@ is_done(const struct outbox_delivery *list, size_t count)
 }
 
 static int
-show_entry(struct listing *l, const struct outbox_entry *e)
+show_entry(struct listing *l, const struct outbox_report *report)
 {
 	struct report_run *r = l->run;
-	const struct outbox_report *report = &e->report;
 	struct outbox_delivery *list;
 	const char *error = "?";
 	size_t count;
@@ -108,8 +115,8 @@ show_entry(struct listing *l, const struct outbox_entry *e)
 	    report_shown(r->arena, report->report_id), report_shown(r->arena, report->domain),
 	    report_time(r->arena, report->begin_s), report_time(r->arena, report->end_s),
 	    (unsigned long long)report->summary.messages, report->summary.messages == 1 ? "" : "s");
-	if (e->why.len > 0)
-		(void)printf("      not reported: %s\n", report_shown(r->arena, e->why));
+	if (report->why.len > 0)
+		(void)printf("      not reported: %s\n", report_shown(r->arena, report->why));
 	for (size_t i = 0; i < count; i++)
 		show_delivery(r, &list[i]);
 	return 0;
@@ -119,7 +126,7 @@ static int
 list_reports(struct report_run *r, struct slice domain, size_t *shown)
 {
 	struct listing l = { r, 0, "Reports" };
-	struct outbox_entry *list;
+	struct outbox_report *list;
 	const char *error = "?";
 	size_t count;
 	int status = 0;
@@ -196,9 +203,14 @@ report_list_suppressed(struct report_run *r)
 int
 report_list_command(struct report_run *r)
 {
-	struct slice domain = slice_str(r->options.argument);
+	struct slice domain = SLICE("");
+	const char *error = "?";
 	size_t shown = 0;
 	int status;
+
+	if (r->options.argument != NULL &&
+	    domain_normalize(r->arena, slice_str(r->options.argument), &domain, &error) != 0)
+		return report_complain(EXIT_USAGE, r->options.argument, error);
 
 	(void)report_say_why_not(r, stdout);
 	status = list_periods(r, domain, &shown);
@@ -209,9 +221,10 @@ report_list_command(struct report_run *r)
 	if (status == 0 && domain.len == 0)
 		status = list_suppressed(r, &shown);
 	if (status == 0 && shown == 0)
-		(void)puts(r->options.all
-			? "There is nothing: no message of a domain that asks for "
-			  "reports has been stored."
-			: "Nothing is pending.");
+		(void)printf(r->options.all
+			? "There is nothing%s%s: no message of a domain that asks for reports has "
+			  "been stored.\n"
+			: "Nothing is pending%s%s.\n",
+		    domain.len > 0 ? " about " : "", report_shown(r->arena, domain));
 	return status;
 }

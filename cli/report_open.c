@@ -17,6 +17,7 @@
 #define CONNECT_MS     300000  /* RFC 5321 4.5.3.2.1: the greeting's */
 #define TRANSFER_MS    1200000 /* 4.5.3.2.6: ten minutes for the final dot, and as much before it */
 #define RETRY_MOST_S   14400
+#define FILE_MS	       1000  /* until a store that is not there yet is looked for again */
 #define FLEET_MS       10000 /* connecting to its database, and each call */
 #define PASSWORD_BYTES 256
 
@@ -52,12 +53,30 @@ open_fleet(struct report_run *r, char **error_r)
 	return db_open_postgres(c->report_database, FLEET_MS, error_r);
 }
 
+/* Made by us, as root perhaps, it would be none that assayd can write to. errno is set. */
+static bool
+is_there(const struct report_run *r)
+{
+	bool stop = false;
+
+	for (;;) {
+		if (access(r->conf->report_store, F_OK) == 0)
+			return true;
+		if (errno != ENOENT || !r->patient || stop)
+			return false;
+		stop = report_must_stop(r, FILE_MS);
+	}
+}
+
 /* The queue: failure reports don't go to the fleet, each node sends its own. */
 static int
 open_file(struct report_run *r)
 {
 	const char *error = "?";
 
+	if (!is_there(r))
+		return report_complain(EXIT_TEMPFAIL, r->conf->report_store,
+		    errno == ENOENT ? "not there yet: assayd makes it" : strerror(errno));
 	r->queue = db_new_sqlite(r->conf->report_store, BUSY_MS);
 	db_limit_file(r->queue, REPORT_FILE_BYTES);
 	return db_reopen(r->queue, &error) == 0
@@ -69,6 +88,7 @@ static int
 open_database(struct report_run *r)
 {
 	char *error = NULL;
+	int status;
 
 	if (r->conf->report_database != NULL) {
 		r->db = open_fleet(r, &error);
@@ -81,10 +101,9 @@ open_database(struct report_run *r)
 	if (r->conf->report_store == NULL)
 		return report_complain(
 		    EXIT_CONFIG, "report_store", "nothing is kept, so there is nothing to report");
-	if (open_file(r) != 0)
-		return EXIT_INTERNAL;
+	status = open_file(r);
 	r->db = r->queue;
-	return 0;
+	return status;
 }
 
 int

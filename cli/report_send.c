@@ -37,9 +37,8 @@ ask_to_stop(int number)
 	stop_asked = 1;
 }
 
-/* With --until-eof, has whoever started us gone? Waits for it at most wait_ms. */
-static bool
-must_stop_within(const struct report_run *r, int wait_ms)
+bool
+report_must_stop(const struct report_run *r, int wait_ms)
 {
 	struct pollfd in = { .fd = r->options.until_eof ? STDIN_FILENO : -1, .events = POLLIN };
 	char bytes[256];
@@ -197,7 +196,7 @@ must_stop(void *ctx)
 	struct report_run *r = w->run;
 	const char *error;
 
-	return must_stop_within(r, 0) ||
+	return report_must_stop(r, 0) ||
 	    (w->holds_lease &&
 		lease_keep(r->db, lease_name, r->node_holder, LEASE_S, &w->lease_taken_s, &error) !=
 		    1);
@@ -529,6 +528,8 @@ begin(struct report_run *r)
 
 	if (r->options.dry_run == NULL && report_say_why_not(r, stderr) > 0)
 		return EXIT_CONFIG;
+	if (r->options.dry_run != NULL && report_check_folder(r->options.dry_run) != 0)
+		return EXIT_UNREADABLE;
 	(void)sigaction(SIGTERM, &action, NULL);
 	(void)sigaction(SIGINT, &action, NULL);
 	return report_open_engine(r);
@@ -573,14 +574,14 @@ report_run_command(struct report_run *r)
 
 	if (status != 0)
 		return status;
-	while (!must_stop_within(r, 0)) {
+	while (!report_must_stop(r, 0)) {
 		struct work w = { .run = r, .arena = arena_new(SIZE_MAX) };
 
 		/* What failed was said; the next pass comes to it again. */
 		if (pass(&w) == EXIT_INTERNAL && db_fault(r->db) == DB_F_GONE)
 			(void)db_reopen(r->db, &error);
 		arena_free(&w.arena);
-		(void)must_stop_within(r, w.status == 0 ? nap_ms(r) : NAP_MS);
+		(void)report_must_stop(r, w.status == 0 ? nap_ms(r) : NAP_MS);
 	}
 	return 0;
 }

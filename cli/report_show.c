@@ -49,6 +49,11 @@ print_report(struct arena *a, const struct outbox_report *report)
 	(void)printf("Report-ID:   %s\n", report_shown(a, report->report_id));
 	(void)printf("About:       %s, %s to %s UTC\n", report_shown(a, report->domain),
 	    report_time(a, report->begin_s), report_time(a, report->end_s));
+	if (report->why.len > 0) {
+		(void)printf("Messages:    %llu\nNot made:    %s\n",
+		    (unsigned long long)report->summary.messages, report_shown(a, report->why));
+		return;
+	}
 	(void)printf(
 	    "File:        %s, %zu bytes\n", report_shown(a, report->file_name), report->bytes.len);
 	print_counts(&report->summary);
@@ -178,14 +183,14 @@ report_preview_command(struct report_run *r)
 /* ---- export ---- */
 
 static int
-export_one(struct report_run *r, const struct outbox_entry *e, size_t *count)
+export_one(struct report_run *r, const struct outbox_report *e, size_t *count)
 {
 	struct outbox_report report;
 	const char *error = "?";
 
 	if (e->why.len > 0)
 		return 0;
-	if (outbox_find(r->db, r->arena, e->report.report_id, true, &report, &error) != 1)
+	if (outbox_find(r->db, r->arena, e->report_id, true, &report, &error) != 1)
 		return report_complain(EXIT_INTERNAL, "report_store", error);
 	(*count)++;
 	return report_write_file(
@@ -195,11 +200,14 @@ export_one(struct report_run *r, const struct outbox_entry *e, size_t *count)
 int
 report_export_command(struct report_run *r)
 {
-	struct outbox_entry *list;
+	struct outbox_report *list;
 	const char *error = "?";
 	size_t count, written = 0;
 	int status = 0;
 
+	status = report_check_folder(r->options.argument);
+	if (status != 0)
+		return status;
 	if (outbox_list(r->db, r->arena, SLICE(""), ENTRIES_MAX, &list, &count, &error) != 0)
 		return report_complain(EXIT_INTERNAL, "report_store", error);
 	for (size_t i = 0; status == 0 && i < count; i++)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/report.h"
 
@@ -23,6 +25,18 @@ const char *
 report_shown(struct arena *a, struct slice s)
 {
 	return arena_printable(a, s, SHOWN_BYTES);
+}
+
+int
+report_check_folder(const char *folder)
+{
+	struct stat st;
+
+	if (stat(folder, &st) == 0 && !S_ISDIR(st.st_mode))
+		errno = ENOTDIR;
+	else if (access(folder, W_OK | X_OK) == 0)
+		return 0;
+	return report_complain(EXIT_UNREADABLE, folder, strerror(errno));
 }
 
 int

@@ -311,9 +311,9 @@ take_report(void *ctx, const struct db_value *columns, size_t count)
 {
 	struct rows *rows = ctx;
 	struct arena *a = rows->arena;
-	struct outbox_entry *e = next_row(rows);
+	struct outbox_report *r = next_row(rows);
 
-	e->report = (struct outbox_report){
+	*r = (struct outbox_report){
 		.report_id = arena_copy(a, columns[0].text),
 		.domain = arena_copy(a, columns[1].text),
 		.begin_s = columns[2].number,
@@ -321,10 +321,10 @@ take_report(void *ctx, const struct db_value *columns, size_t count)
 		.made_s = columns[4].number,
 		.summary = summary_of(&columns[5]),
 		.file_name = arena_copy(a, columns[12].text),
+		.why = arena_copy(a, columns[13].text),
 	};
-	e->why = arena_copy(a, columns[13].text);
 	if (count > REPORT_COLUMN_COUNT && columns[REPORT_COLUMN_COUNT].type == DB_BLOB)
-		e->report.bytes = arena_copy(a, columns[REPORT_COLUMN_COUNT].text);
+		r->bytes = arena_copy(a, columns[REPORT_COLUMN_COUNT].text);
 	return 0;
 }
 
@@ -333,7 +333,7 @@ outbox_find(struct db *db, struct arena *a, struct slice report_id, bool bytes,
     struct outbox_report *out, const char **error_r)
 {
 	const struct db_value values[] = { db_text(report_id) };
-	struct rows rows = { .arena = a, .item_size = sizeof(struct outbox_entry) };
+	struct rows rows = { .arena = a, .item_size = sizeof(struct outbox_report) };
 	const char *sql = bytes ? REPORT_COLUMNS ", bytes FROM outbox_report WHERE report_id = $1"
 				: REPORT_COLUMNS " FROM outbox_report WHERE report_id = $1";
 
@@ -341,26 +341,26 @@ outbox_find(struct db *db, struct arena *a, struct slice report_id, bool bytes,
 		return -1;
 	if (rows.count == 0)
 		return 0;
-	*out = ((struct outbox_entry *)(void *)rows.list)->report;
+	*out = *(struct outbox_report *)(void *)rows.list;
 	return 1;
 }
 
 int
 outbox_list(struct db *db, struct arena *a, struct slice domain, size_t max,
-    struct outbox_entry **list_r, size_t *count_r, const char **error_r)
+    struct outbox_report **list_r, size_t *count_r, const char **error_r)
 {
 	const struct db_value values[] = { db_text(domain), db_int((int64_t)max) };
-	struct rows rows = { .arena = a, .item_size = sizeof(struct outbox_entry) };
-	struct outbox_entry *list;
+	struct rows rows = { .arena = a, .item_size = sizeof(struct outbox_report) };
+	struct outbox_report *list;
 
 	if (db_run(db,
 		REPORT_COLUMNS " FROM outbox_report WHERE ($1 = '' OR domain = $1)"
 			       " ORDER BY made_s DESC, report_id DESC LIMIT $2",
 		values, COUNT(values), take_report, &rows, error_r) != 0)
 		return -1;
-	list = (struct outbox_entry *)(void *)rows.list;
+	list = (struct outbox_report *)(void *)rows.list;
 	for (size_t i = 0; i < rows.count / 2; i++) {
-		struct outbox_entry e = list[i];
+		struct outbox_report e = list[i];
 
 		list[i] = list[rows.count - 1 - i];
 		list[rows.count - 1 - i] = e;

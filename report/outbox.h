@@ -44,6 +44,7 @@ struct outbox_report {
 	int64_t made_s;
 	struct aggregate_summary summary;
 	struct slice bytes; /* the attachment as it is sent: gzip */
+	struct slice why;   /* of one that was read and had been skipped; else empty */
 };
 
 struct outbox_destination {
@@ -143,14 +144,9 @@ int outbox_find(struct db *db, struct arena *a, struct slice report_id, bool byt
 int outbox_find_token(struct db *db, struct arena *a, struct slice token,
     struct outbox_delivery *out, const char **error_r);
 
-/* Reports without their bytes, newest last, at most max; domain empty: all. *why is set for those
- * that were skipped (outbox_skip) and empty for others. */
-struct outbox_entry {
-	struct outbox_report report;
-	struct slice why;
-};
+/* Reports without their bytes, newest last, at most max; domain empty: all. */
 int outbox_list(struct db *db, struct arena *a, struct slice domain, size_t max,
-    struct outbox_entry **list_r, size_t *count_r, const char **error_r);
+    struct outbox_report **list_r, size_t *count_r, const char **error_r);
 
 int outbox_deliveries(struct db *db, struct arena *a, struct slice report_id,
     struct outbox_delivery **list_r, size_t *count_r, const char **error_r);

@@ -454,9 +454,18 @@ def check_misuse(folder, dns_port):
             ("no command", ["frobnicate"], 64), ("not its option", ["list", "--xml"], 64), ("no argument", ["show"], 64),
             ("two arguments", ["show", "a", "b"], 64), ("no such report", ["show", "a"], 1),
             ("no such domain", ["preview", "a.example"], 1), ("no address", ["suppress", "a"], 64),
-            ("not on the list", ["suppress", "--lift", "a@b.example"], 1)):
+            ("not on the list", ["suppress", "--lift", "a@b.example"], 1), ("lift whom", ["suppress", "--lift"], 64),
+            ("no such name", ["list", "no domain"], 64), ("no days", ["suppress", "a@b.example", "--for", "0"], 64),
+            ("both", ["suppress", "a@b.example", "--lift", "--for", "3"], 64),
+            ("a rehearsal of one", ["send", "--dry-run", case.folder, "--again", "a"], 64),
+            ("no folder to export to", ["export", case.folder + "/none"], 65)):
         run = case.report(*arguments)
-        expect(f"{name}: status", (run.returncode, run.stderr != b""), (status, True))
+        expect(f"{name}: status, and a line of why", (run.returncode, run.stderr != b"", run.stderr.count(b"\n") <= 2),
+               (status, True, True))
+    expect("domains in any case", case.fill(1, 1, 1).report("list", "D1.Example").text.count("d1.example"), 1)
+    os.unlink(case.file)
+    run = case.report("list")
+    expect("no store is made", (run.returncode, "not there yet" in run.text, os.path.exists(case.file)), (75, True, False))
 
 
 def main():

@@ -180,7 +180,7 @@ static void
 lists_what_was_skipped(void **state)
 {
 	const struct outbox_report r = report_of("id2");
-	struct outbox_entry *list;
+	struct outbox_report *list;
 	struct box box, *b = &box;
 	size_t count;
 
@@ -190,7 +190,7 @@ lists_what_was_skipped(void **state)
 	good(outbox_skip(b->db, &r, SLICE("they were few"), &b->error));
 	good(outbox_list(b->db, b->arena, SLICE(""), 10, &list, &count, &b->error));
 	assert_int_equal(count, 2);
-	assert_slice(list[0].report.report_id, "id1");
+	assert_slice(list[0].report_id, "id1");
 	assert_slice(list[0].why, "");
 	assert_slice(list[1].why, "they were few");
 	good(outbox_list(b->db, b->arena, SLICE("two.example"), 10, &list, &count, &b->error));
@@ -377,7 +377,7 @@ static void
 expires(void **state)
 {
 	struct outbox_delivery *list;
-	struct outbox_entry *entries;
+	struct outbox_report *entries;
 	struct box box, *b = &box;
 	size_t count;
 
@@ -396,7 +396,7 @@ expires(void **state)
 	good(outbox_expire(b->db, NOW + 1, &b->error));
 	good(outbox_list(b->db, b->arena, SLICE(""), 10, &entries, &count, &b->error));
 	assert_int_equal(count, 1);
-	assert_slice(entries[0].report.report_id, "id2");
+	assert_slice(entries[0].report_id, "id2");
 	assert_int_equal(due(b, NOW, &list), 2);
 	close_box(b);
 }

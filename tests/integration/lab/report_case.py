@@ -40,6 +40,7 @@ class Case:
         self.now = NOW
         self.dns_port = dns_port
         self.write(url, settings)
+        self.fill(0, 0, 0)  # as assayd makes it
 
     def write(self, url, settings=""):
         with open(self.conf, "w", encoding="ascii") as f:
