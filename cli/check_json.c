@@ -27,7 +27,7 @@ reason(struct arena *a, const char *what, struct slice detail)
 {
 	if (detail.len == 0)
 		return word(what);
-	return json_string(arena_printf(a, "%s: %.*s", what, SLICE_ARG(detail)));
+	return json_string(arena_printf(a, "%s: %s", what, arena_cut(a, detail, detail.len)));
 }
 
 static json_t *
@@ -39,6 +39,13 @@ spf_json(struct arena *a, const struct spf_verdict *s)
 	    (int)s->lookups, "void_lookups", (int)s->void_lookups, "explanation",
 	    text(a, s->explanation), "reason", reason(a, spf_reason_text(s->reason), s->detail),
 	    "record_domain", text(a, s->record_domain), "record", text(a, s->record));
+}
+
+/* null: they were not compared. */
+static json_t *
+aligned(const struct dmarc_alignment *al)
+{
+	return al == NULL || !al->compared ? json_null() : json_boolean(al->aligned);
 }
 
 static const struct dmarc_alignment *
@@ -74,13 +81,12 @@ dkim_json(struct arena *a, const struct verdict *v)
 
 	for (size_t i = 0; i < v->dkim.count; i++) {
 		const struct dkim_signature_verdict *s = &v->dkim.signatures[i];
-		const struct dmarc_alignment *alignment = find_alignment(&v->dmarc, i);
 		json_t *j = json_pack(
-		    "{s:s, s:o, s:o, s:o, s:o, s:i, s:b, s:o, s:o, s:b, s:o, s:I, s:o}", "result",
+		    "{s:s, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:b, s:o, s:I, s:o}", "result",
 		    dkim_result_word(s->result), "domain", text(a, s->domain), "selector",
 		    text(a, s->selector), "identity", text(a, s->identity), "algorithm",
 		    text(a, s->algorithm), "key_bits", (int)s->key_bits, "aligned",
-		    alignment != NULL && alignment->aligned, "reason",
+		    aligned(find_alignment(&v->dmarc, i)), "reason",
 		    reason(a, dkim_reason_text(s->reason), s->detail), "canonicalization",
 		    text(a, s->canonicalization), "key_testing", s->key_testing, "body_length",
 		    s->body_length_limited ? json_integer((json_int_t)s->body_length) : json_null(),
@@ -128,10 +134,10 @@ alignments_json(struct arena *a, const struct dmarc_verdict *d)
 		const struct dmarc_alignment *al = &d->alignments[i];
 
 		(void)json_array_append_new(list,
-		    json_pack("{s:s, s:o, s:o, s:s, s:b, s:s}", "method",
+		    json_pack("{s:s, s:o, s:o, s:s, s:o, s:s}", "method",
 			dmarc_method_word(al->method), "domain", text(a, al->domain),
 			"organizational_domain", text(a, al->organizational_domain), "mode",
-			al->strict ? "s" : "r", "aligned", al->aligned, "result", al->result));
+			al->strict ? "s" : "r", "aligned", aligned(al), "result", al->result));
 	}
 	return list;
 }

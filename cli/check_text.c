@@ -134,7 +134,9 @@ print_dmarc(struct arena *a, const struct verdict *v)
 
 		(void)printf("  compared  %s %s (%s, %s): %s\n", dmarc_method_name(al->method),
 		    shown(a, al->domain), al->result, al->strict ? "strict" : "relaxed",
-		    al->aligned ? "aligned" : "not aligned");
+		    !al->compared     ? "not looked at"
+			: al->aligned ? "aligned"
+				      : "not aligned");
 	}
 }
 

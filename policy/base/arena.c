@@ -207,8 +207,8 @@ arena_printf(struct arena *a, const char *fmt, ...)
 	return p;
 }
 
-const char *
-arena_printable(struct arena *a, struct slice s, size_t max)
+static const char *
+printable(struct arena *a, struct slice s, size_t max, bool escape_backslash)
 {
 	static const char digits[] = "0123456789abcdef";
 	size_t n = s.len < max ? s.len : max;
@@ -218,7 +218,7 @@ arena_printable(struct arena *a, struct slice s, size_t max)
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
-		if (c >= 0x20 && c < 0x7f && c != '\\') {
+		if (c >= 0x20 && c < 0x7f && (c != '\\' || !escape_backslash)) {
 			*out++ = (char)c;
 			continue;
 		}
@@ -232,9 +232,15 @@ arena_printable(struct arena *a, struct slice s, size_t max)
 }
 
 const char *
+arena_printable(struct arena *a, struct slice s, size_t max)
+{
+	return printable(a, s, max, true);
+}
+
+const char *
 arena_cut(struct arena *a, struct slice s, size_t max)
 {
-	return arena_join(a, slice_sub(s, 0, max), s.len > max ? SLICE("...") : SLICE("")).p;
+	return printable(a, s, max, false);
 }
 
 size_t

@@ -60,8 +60,10 @@ const char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 const char *arena_printable(struct arena *a, struct slice s, size_t max)
     __attribute__((returns_nonnull));
 
-/* s, which may be shown as it is (arena_printable() made it), cut at max bytes with "..." behind:
- * escaped once more it would be "\x5cx00". */
+/*
+ * What arena_printable() made, cut: its backslashes stay, for escaped once more it would be
+ * "\x5cx00". Any other byte that may not be shown is escaped all the same.
+ */
 const char *arena_cut(struct arena *a, struct slice s, size_t max) __attribute__((returns_nonnull));
 
 size_t arena_used(const struct arena *a);

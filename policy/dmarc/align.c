@@ -188,7 +188,15 @@ settle(struct dmarc_evaluation *e, struct dmarc_alignment *al)
 	al->uncertain = result == ALIGNED_MAYBE;
 }
 
-/* Those that passed, and what can be said of the others without a lookup. */
+/* Can it be said without a lookup? */
+static bool
+is_said_at_once(const struct dmarc_evaluation *e, const struct dmarc_alignment *al)
+{
+	return al->strict || e->options->discovery == DMARC_PSL ||
+	    slice_equal(al->domain, e->author);
+}
+
+/* Those that passed, and what can be said of the others at once. */
 static void
 settle_passes(struct dmarc_evaluation *e)
 {
@@ -197,7 +205,7 @@ settle_passes(struct dmarc_evaluation *e)
 	for (size_t i = 0; i < out->alignment_count; i++) {
 		struct dmarc_alignment *al = &out->alignments[i];
 
-		if (al->passed || al->strict || slice_equal(al->domain, e->author))
+		if (al->passed || is_said_at_once(e, al))
 			settle(e, al);
 		if (!al->passed || !al->aligned)
 			continue;
@@ -250,6 +258,19 @@ author_domain_passed(const struct dmarc_evaluation *e)
 	return false;
 }
 
+/* The author's walk is at its end: what lies under none of its organizations is not aligned. */
+static void
+settle_strangers(struct dmarc_evaluation *e)
+{
+	for (size_t i = 0; i < e->out->alignment_count; i++) {
+		struct dmarc_alignment *al = &e->out->alignments[i];
+
+		if (!al->compared && !al->uncertain &&
+		    !may_share_organization(&e->walk, al->domain))
+			al->compared = true;
+	}
+}
+
 /*
  * For the verdict's readers. RFC 9989 4.10.2 treats the author domain as the organizational domain
  * where it has a record and passed itself: then nothing more is asked.
@@ -267,6 +288,7 @@ find_author_organization(struct dmarc_evaluation *e)
 	}
 	finish_walk(e, w);
 	e->out->organizational_domain = settled_organization(w);
+	settle_strangers(e);
 }
 
 void

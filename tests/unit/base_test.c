@@ -139,6 +139,7 @@ arena_and_strbuf(void **state)
 	assert_string_equal(arena_printable(arena, SLICE("abcdef"), 3), "abc...");
 	assert_string_equal(arena_cut(arena, SLICE("a\\x0d"), 5), "a\\x0d");
 	assert_string_equal(arena_cut(arena, SLICE("a\\x0d"), 4), "a\\x0...");
+	assert_string_equal(arena_cut(arena, SLICE("a\\x\r"), 4), "a\\x\\x0d");
 	arena_free(&arena);
 }
 
