@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "policy/base/arena.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #define BLOCK_BYTES	  32768
 #define LARGE_BYTES	  (BLOCK_BYTES / 4) /* more of a block is never left empty */
 #define ALIGNMENT	  _Alignof(max_align_t)
+#define SPARES		  16
 
 struct block {
 	struct block *next; /* older block */
@@ -29,19 +31,46 @@ struct arena {
 	size_t used;	     /* bytes given out in all */
 };
 
+/*
+ * Blocks for the next message: nearly every one needs exactly one beyond its first, and malloc()
+ * would look for it, behind a lock, among what all threads have given back. A thread has its place;
+ * where there are more threads than places, some share. MT: taken and put back by exchange.
+ */
+static _Atomic(struct block *) spares[SPARES];
+
+static _Atomic(struct block *) *
+spare_place(void)
+{
+	static atomic_uint threads;
+	static _Thread_local unsigned number; /* from 1 */
+
+	if (number == 0)
+		number = atomic_fetch_add(&threads, 1) + 1;
+	return &spares[number % SPARES];
+}
+
 static struct block *
 block_new(size_t size, struct block *next)
 {
-	struct block *b;
+	struct block *b = NULL;
 
 	if (size > SIZE_MAX - sizeof(*b))
 		out_of_memory(size);
-	b = malloc(sizeof(*b) + size);
+	if (size == BLOCK_BYTES)
+		b = atomic_exchange(spare_place(), NULL);
+	if (b == NULL)
+		b = malloc(sizeof(*b) + size);
 	if (b == NULL)
 		out_of_memory(size);
 	b->next = next;
 	b->size = size;
 	return b;
+}
+
+static void
+block_free(struct block *b)
+{
+	free(b->size == BLOCK_BYTES ? atomic_exchange(spare_place(), b) : b);
 }
 
 struct arena *
@@ -63,7 +92,7 @@ free_blocks(struct block *b, const struct block *kept)
 	while (b != kept) {
 		struct block *older = b->next;
 
-		free(b);
+		block_free(b);
 		b = older;
 	}
 	return b;
