@@ -180,7 +180,7 @@ static const block all_tab = ALL('\t'), all_sp = ALL(' '), all_cr = ALL('\r'), a
 
 /*
  * The first byte from p on that is TAB, or SP with SP or CR behind it, or LF with CR behind it. All
- * else both forms keep as it is, but for blanks at the end of a piece. With less than a block left
+ * else relaxed keeps as it is, but for blanks at the end of a piece. With less than a block left
  * it says where that begins: it may be wrong there, to the safe side.
  */
 static const char *
@@ -313,32 +313,62 @@ clean_lines(struct sig_canon_body *b, const char *line, const char *end)
 	return p;
 }
 
-void
-sig_canon_body_update(struct sig_canon_body *b, struct slice chunk)
+static bool
+ends_a_line(const char *start, const char *end)
 {
-	const char *p, *end, *line, *lf;
+	return end - start >= 2 && end[-1] == '\n' && end[-2] == '\r';
+}
 
-	if (chunk.len > 0 && b->held_cr)
-		settle_cr(b, &chunk);
-	if (chunk.len == 0) {
-		flush_all(b);
-		return;
-	}
-	end = chunk.p + chunk.len;
-	p = line = clean_lines(b, chunk.p, end);
+/* Nothing is changed but for the line ends at the very end, so only those need to be looked for. */
+static void
+simple_lines(struct sig_canon_body *b, const char *p, const char *end)
+{
+	const char *last = end;
+
+	while (ends_a_line(p, last))
+		last -= 2;
+	simple_text(b, p, last);
+	for (; last < end; last += 2)
+		hold_line(b, last);
+}
+
+/* Lines from p on; the last one may go on in the next chunk. */
+static void
+relaxed_lines(struct sig_canon_body *b, const char *p, const char *end)
+{
+	const char *line, *lf;
+
+	p = line = clean_lines(b, p, end);
 	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
 		p = lf + 1;
 		if (lf > line && lf[-1] == '\r') {
-			text(b, line, lf - 1);
+			relaxed_text(b, line, lf - 1);
 			hold_line(b, lf - 1);
 			p = line = clean_lines(b, p, end);
 		}
 	}
-	if (end > line && end[-1] == '\r') {
+	relaxed_text(b, line, end);
+}
+
+void
+sig_canon_body_update(struct sig_canon_body *b, struct slice chunk)
+{
+	if (chunk.len > 0 && b->held_cr)
+		settle_cr(b, &chunk);
+	if (chunk.len > 0 && chunk.p[chunk.len - 1] == '\r') {
 		b->held_cr = true;
-		end--;
+		chunk.len--;
 	}
-	text(b, line, end);
+	if (chunk.len > 0) {
+		switch (b->canon) {
+		case SIG_SIMPLE:
+			simple_lines(b, chunk.p, chunk.p + chunk.len);
+			break;
+		case SIG_RELAXED:
+			relaxed_lines(b, chunk.p, chunk.p + chunk.len);
+			break;
+		}
+	}
 	flush_all(b);
 }
 
