@@ -22,12 +22,21 @@ struct form {
 	bool wanted;
 };
 
+/*
+ * Two digests of the whole body, one for each form, are a common pair (relaxed/relaxed of the
+ * author, relaxed/simple of a service), and most bodies have no blank that relaxed would change for
+ * long, attachments none at all. Until one comes only the relaxed form is made, and stands for
+ * both.
+ */
+enum pairing { PAIR_UNKNOWN, PAIR_TOGETHER, PAIR_APART };
+
 struct sig_bodies {
 	struct arena *arena;
 	const struct crypto *crypto;
 	struct form forms[CANONS];
 	struct wish *wishes;
 	size_t count, size;
+	enum pairing pair;
 };
 
 /* Cut the run at each digest's own l= (PITFALLS 19: one digest's end is not another's). */
@@ -111,13 +120,47 @@ sig_bodies_watch(struct sig_bodies *b, size_t number)
 		w->tail = sig_tail_new(b->arena, b->crypto, w->digest);
 }
 
+/* ---- two forms as one ---- */
+
+static bool
+is_whole(const struct wish *w)
+{
+	return w->limit == SIG_BODY_ALL && w->tail == NULL;
+}
+
+static bool
+is_pair(const struct sig_bodies *b)
+{
+	return b->count == 2 && b->wishes[0].canon != b->wishes[1].canon &&
+	    is_whole(&b->wishes[0]) && is_whole(&b->wishes[1]);
+}
+
+/* From here on each form is made for itself. */
+static void
+part(struct sig_bodies *b)
+{
+	struct form *simple = &b->forms[SIG_SIMPLE], *relaxed = &b->forms[SIG_RELAXED];
+	bool first = b->wishes[0].canon == SIG_RELAXED;
+	struct wish *ahead = &b->wishes[first ? 0 : 1], *behind = &b->wishes[first ? 1 : 0];
+
+	sig_canon_body_follow(&simple->canon, &relaxed->canon);
+	simple->length = relaxed->length;
+	digest_copy(behind->digest, ahead->digest);
+	behind->hashed = ahead->hashed;
+	b->pair = PAIR_APART;
+}
+
 bool
 sig_bodies_update(struct sig_bodies *b, struct slice chunk)
 {
 	bool more = false;
 
+	if (b->pair == PAIR_UNKNOWN)
+		b->pair = is_pair(b) ? PAIR_TOGETHER : PAIR_APART;
+	if (b->pair == PAIR_TOGETHER && !sig_canon_forms_agree(chunk))
+		part(b);
 	for (size_t i = 0; i < CANONS; i++)
-		if (b->forms[i].wanted)
+		if (b->forms[i].wanted && (b->pair == PAIR_APART || i == SIG_RELAXED))
 			sig_canon_body_update(&b->forms[i].canon, chunk);
 	for (size_t i = 0; i < b->count; i++)
 		more = more || b->wishes[i].hashed < b->wishes[i].limit;
@@ -127,6 +170,8 @@ sig_bodies_update(struct sig_bodies *b, struct slice chunk)
 void
 sig_bodies_end(struct sig_bodies *b)
 {
+	if (b->pair == PAIR_TOGETHER)
+		part(b);
 	for (size_t i = 0; i < CANONS; i++)
 		if (b->forms[i].wanted)
 			sig_canon_body_end(&b->forms[i].canon);

@@ -372,6 +372,28 @@ sig_canon_body_update(struct sig_canon_body *b, struct slice chunk)
 	flush_all(b);
 }
 
+bool
+sig_canon_forms_agree(struct slice chunk)
+{
+	const char *p = chunk.p, *end = chunk.p + chunk.len;
+
+	if (chunk.len == 0)
+		return true;
+	for (p = next_odd(p, end); p < end; p = next_odd(p + 1, end))
+		if (*p == '\t' ||
+		    (*p == ' ' && (p + 1 == end || p[1] == ' ' || p[1] == '\t' || p[1] == '\r')))
+			return false;
+	return true;
+}
+
+void
+sig_canon_body_follow(struct sig_canon_body *b, const struct sig_canon_body *other)
+{
+	b->held_lines = other->held_lines;
+	b->held_cr = other->held_cr;
+	b->started = other->started;
+}
+
 void
 sig_canon_body_end(struct sig_canon_body *b)
 {

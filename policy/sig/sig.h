@@ -58,6 +58,12 @@ void sig_canon_body_init(
 void sig_canon_body_update(struct sig_canon_body *b, struct slice chunk);
 void sig_canon_body_end(struct sig_canon_body *b);
 
+/* Is the canonical form of a body that goes on with this chunk the same in both forms? True is sure
+ * where it was so for all chunks before; false may err. */
+bool sig_canon_forms_agree(struct slice chunk);
+/* b, fresh, stands from now on where `other`, of any form, does, which has met only such chunks. */
+void sig_canon_body_follow(struct sig_canon_body *b, const struct sig_canon_body *other);
+
 /* ---- body digests (body.c) ---- */
 
 #define SIG_BODY_ALL UINT64_MAX /* no l= */
