@@ -84,9 +84,14 @@ static struct slice
 line_at(struct slice text, size_t at)
 {
 	struct slice rest = slice_from(text, at);
-	const char *end = rest.len == 0 ? NULL : memmem(rest.p, rest.len, "\r\n", 2);
+	const char *p = rest.p, *end = rest.p + rest.len;
 
-	return end == NULL ? rest : slice_of(rest.p, (size_t)(end - rest.p));
+	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		if (p > rest.p && p[-1] == '\r')
+			return slice_of(rest.p, (size_t)(p - 1 - rest.p));
+		p++;
+	}
+	return rest;
 }
 
 /* Where the line behind that byte's begins. */
