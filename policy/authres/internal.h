@@ -6,10 +6,12 @@
 #include "policy/syntax/lex.h"
 
 /* RFC 2045 5.1 token; bytes from 0x80 on by RFC 8601 2.2. */
+extern const bool authres_token[256];
+
 static inline bool
 authres_is_token(char c)
 {
-	return lex_is_atext(c) ? c != '/' && c != '=' && c != '?' : c == '.';
+	return authres_token[(unsigned char)c];
 }
 
 /* RFC 5321 4.1.2 Keyword: letters, digits, hyphens, the last no hyphen. */

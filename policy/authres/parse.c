@@ -14,6 +14,17 @@ struct parse {
 	bool lenient;
 };
 
+const bool authres_token[256] = {
+	['!'] = true,
+	['#' ... '\''] = true,
+	['*' ... '+'] = true,
+	['-' ... '.'] = true,
+	['0' ... '9'] = true,
+	['A' ... 'Z'] = true,
+	['^' ... '~'] = true,
+	[0x80 ... 0xff] = true,
+};
+
 static bool
 is_keyword_byte(char c)
 {

@@ -104,6 +104,8 @@ escape(struct writer *w, struct slice s, struct slice specials)
 {
 	struct strbuf b;
 
+	if (s.len <= LIMIT_AUTHRES_VALUE_BYTES && plain_length(s, specials) == s.len)
+		return s;
 	strbuf_init(&b, w->arena, LIMIT_AUTHRES_VALUE_BYTES);
 	for (size_t at = 0; at < s.len;) {
 		size_t plain = plain_length(slice_from(s, at), specials);

@@ -73,7 +73,7 @@ header_list_add(struct header_list *list, struct arena *a, struct slice name, st
 
 	if (list->count == list->size) {
 		size_t size = list->size == 0 ? FIELDS_START : 2 * list->size;
-		struct header_field *grown = arena_array(a, size, sizeof(*grown));
+		struct header_field *grown = (void *)arena_bytes(a, size * sizeof(*grown));
 
 		if (list->count > 0)
 			memcpy(grown, list->fields, list->count * sizeof(*grown));
