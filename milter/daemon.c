@@ -21,6 +21,7 @@
 #define START_WAIT_MS 5000 /* for libmilter's first threads */
 #define STOP_TICK_MS  20   /* how often a stop looks whether all is done */
 #define STOP_GRACE_MS 500  /* for the last answers to leave the front */
+#define SWEEP_MS      1000 /* how often it is looked whether old services have lost their sessions */
 
 struct server {
 	const struct daemon_options *options;
@@ -337,6 +338,26 @@ start_reporter(struct server *d, const struct conf_reports *reports)
 		    d->options->conf_file);
 }
 
+/* Other threads are at work: nothing is taken down under them, nor do libraries end by exit(). Rows
+ * for reports are in the journal. */
+static _Noreturn void
+leave(const struct server *d)
+{
+	remove_files(d);
+	_exit(EXIT_FAILURE);
+}
+
+/* Until it is time to stop. */
+static void
+hear_signals(struct server *d)
+{
+	uint32_t wait_ms;
+
+	do
+		wait_ms = service_slot_sweep(&d->slot) ? SWEEP_MS : SIGNALS_WAIT;
+	while (!handle_signal(d, signals_next(wait_ms)));
+}
+
 static int
 serve(struct server *d, struct service *first)
 {
@@ -355,19 +376,16 @@ serve(struct server *d, struct service *first)
 	trouble = d->front->trouble(START_WAIT_MS);
 	if (trouble != NULL) {
 		log_line(LOG_LEVEL_ERROR, "front %s: %s", d->front->name, trouble);
-		remove_files(d);
-		return EXIT_FAILURE;
+		leave(d);
 	}
 	log_line(LOG_LEVEL_INFO, "serving on %s, front %s, configuration %s",
 	    service_conf(first)->socket, d->front->name, d->options->conf_file);
 	start_reporter(d, &service_conf(first)->reports);
-	while (!handle_signal(d, signals_next(SIGNALS_WAIT)))
-		;
+	hear_signals(d);
 	if (atomic_load(&d->front_ended)) {
 		log_line(LOG_LEVEL_ERROR, "front %s gave up listening", d->front->name);
 		reporter_stop(&d->reporter);
-		remove_files(d);
-		return EXIT_FAILURE;
+		leave(d);
 	}
 	d->front_started = !stop(d, thread);
 	if (atomic_load(&d->traffic.sessions_open) > 0)

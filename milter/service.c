@@ -17,8 +17,9 @@ struct shared_resolver {
 	struct resolver *resolver;
 };
 
-struct service { /* MT: immutable but for refs */
+struct service { /* MT: immutable but for refs and next_retired */
 	atomic_uint refs;
+	struct service *next_retired; /* of the slot that it was current in */
 	struct arena *arena;
 	struct conf *conf;
 	struct crypto *crypto;
@@ -286,6 +287,7 @@ service_slot_init(struct service_slot *slot, struct service *first)
 {
 	(void)pthread_mutex_init(&slot->lock, NULL);
 	slot->current = first;
+	slot->retired = NULL;
 }
 
 struct service *
@@ -308,12 +310,35 @@ service_slot_set(struct service_slot *slot, struct service *next)
 	old = slot->current;
 	slot->current = next;
 	(void)pthread_mutex_unlock(&slot->lock);
-	service_unref(&old); /* outside: it may be the last, and ends a resolver */
+	old->next_retired = slot->retired;
+	slot->retired = old;
+}
+
+bool
+service_slot_sweep(struct service_slot *slot)
+{
+	struct service **at = &slot->retired, *s;
+
+	while ((s = *at) != NULL) {
+		if (atomic_load(&s->refs) > 1) {
+			at = &s->next_retired;
+			continue;
+		}
+		*at = s->next_retired; /* nobody can take another reference */
+		service_unref(&s);
+	}
+	return slot->retired != NULL;
 }
 
 void
 service_slot_fini(struct service_slot *slot)
 {
+	while (slot->retired != NULL) {
+		struct service *s = slot->retired;
+
+		slot->retired = s->next_retired;
+		service_unref(&s);
+	}
 	service_unref(&slot->current);
 	(void)pthread_mutex_destroy(&slot->lock);
 }

@@ -54,15 +54,24 @@ void service_resolver_stats(const struct service *s, struct resolver_stats *out)
 /* Do both answer DNS questions out of one cache? */
 bool service_same_resolver(const struct service *a, const struct service *b);
 
-/* MT: lock guards current; taken for the length of a pointer copy, no other lock inside. */
+/*
+ * Ending a service joins threads (of its resolver, of its store's writer), which may take seconds.
+ * So no session does it, on whatever thread it ends: one that was current stays in the slot until
+ * it is the last who has it, and somebody who can wait sweeps.
+ * MT: lock guards current; taken for the length of a pointer copy, no other lock inside. retired is
+ * of one thread, which alone calls _set(), _sweep() and _fini().
+ */
 struct service_slot {
 	pthread_mutex_t lock;
 	struct service *current;
+	struct service *retired;
 };
 
 void service_slot_init(struct service_slot *slot, struct service *first); /* takes first */
 struct service *service_slot_get(struct service_slot *slot);		  /* a reference */
 void service_slot_set(struct service_slot *slot, struct service *next);	  /* takes next */
+/* End what no session uses any more. True: there is some that one uses. */
+bool service_slot_sweep(struct service_slot *slot);
 void service_slot_fini(struct service_slot *slot);
 
 #endif

@@ -637,6 +637,34 @@ test_traffic_drains(void **state)
 	rig_close(&g);
 }
 
+/* To end one may take seconds: no session does it, the last of a former service neither. */
+static void
+test_a_session_ends_no_service(void **state)
+{
+	struct service_slot slot;
+	struct service *current;
+	struct rig former, now;
+
+	(void)state;
+	rig_open(&former, CONF_QUARANTINE_HOLD, true);
+	rig_open(&now, CONF_QUARANTINE_HOLD, true);
+	service_slot_init(&slot, former.service); /* which is the session's and the slot's now */
+	former.service = NULL;
+	assert_false(service_slot_sweep(&slot));
+	service_slot_set(&slot, service_ref(now.service));
+	assert_true(service_slot_sweep(&slot));
+	rig_connect(&former, "203.0.113.1"); /* it goes on as it was */
+	rig_close(&former);
+	assert_non_null(slot.retired);
+	assert_false(service_slot_sweep(&slot));
+	assert_null(slot.retired);
+	current = service_slot_get(&slot);
+	assert_ptr_equal(current, now.service);
+	service_unref(&current);
+	rig_close(&now);
+	service_slot_fini(&slot);
+}
+
 int
 main(void)
 {
@@ -660,6 +688,7 @@ main(void)
 		cmocka_unit_test(test_too_many_forged_fields),
 		cmocka_unit_test(test_memory_is_bounded),
 		cmocka_unit_test(test_traffic_drains),
+		cmocka_unit_test(test_a_session_ends_no_service),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
