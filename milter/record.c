@@ -132,7 +132,8 @@ recorder_change(struct recorder *r, const struct conf *conf)
 
 void
 record_message(struct recorder *r, struct arena *a, const struct verdict *v,
-    const struct disposition *d, const struct header_list *header, struct slice recipient)
+    const struct disposition *d, const struct header_list *header, struct slice recipient,
+    const struct waiting *waiting)
 {
 	const struct report_message message = { v, d, header, recipient };
 	struct report_policy policy;
@@ -140,7 +141,7 @@ record_message(struct recorder *r, struct arena *a, const struct verdict *v,
 
 	if (r == NULL || report_row_make(a, &message, &policy, &row) != NULL)
 		return;
-	switch (writer_add(r->writer, a, &policy, &row, v->now_s)) {
+	switch (writer_add(r->writer, a, &policy, &row, v->now_s, waiting)) {
 	case WRITER_SAFE:
 		atomic_fetch_add(&r->traffic->rows, 1);
 		break;

@@ -12,6 +12,7 @@
 
 #include "conf/conf.h"
 #include "milter/traffic.h"
+#include "policy/base/waiting.h"
 
 #define RECORD_LOG_EVERY_S 60
 
@@ -31,10 +32,12 @@ void recorder_change(struct recorder *r, const struct conf *conf);
 /*
  * Remember one message that was evaluated and is about to be answered: its row is safe from the end
  * of the process then. Waits only where rows come faster than they are written, no longer than
- * report_store_wait. r may be NULL. recipient: the first, as in RCPT TO; empty: not to be told.
+ * report_store_wait, and waiting is told. r may be NULL. recipient: the first, as in RCPT TO;
+ * empty: not to be told.
  */
 void record_message(struct recorder *r, struct arena *a, const struct verdict *v,
-    const struct disposition *d, const struct header_list *header, struct slice recipient);
+    const struct disposition *d, const struct header_list *header, struct slice recipient,
+    const struct waiting *waiting);
 
 struct record_envelope { /* borrowed */
 	struct slice queue_id;

@@ -375,8 +375,8 @@ remember(
 		.recipient_count = n < LIMIT_RECIPIENTS ? n : LIMIT_RECIPIENTS,
 		.all_recipients = n <= LIMIT_RECIPIENTS };
 
-	record_message(
-	    r, s->arena, v, d, header, conf->report_recipient ? s->message.to : slice_of(NULL, 0));
+	record_message(r, s->arena, v, d, header,
+	    conf->report_recipient ? s->message.to : slice_of(NULL, 0), &s->waiting);
 	record_failure(r, conf, s->arena, v, d, header, &envelope);
 }
 

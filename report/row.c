@@ -271,15 +271,16 @@ static void
 fill_signatures(struct arena *a, const struct verdict *v, struct report_row *row)
 {
 	const struct dkim_verdict *dkim = &v->dkim;
+	const size_t room = dkim->count < REPORT_SIGNATURES_MAX ? dkim->count
+								: REPORT_SIGNATURES_MAX;
 
-	row->signatures = arena_array(a, REPORT_SIGNATURES_MAX, sizeof(*row->signatures));
+	row->signatures = arena_array(a, room, sizeof(*row->signatures));
 	for (unsigned p = PASS_STRICT; p < PRIORITY_COUNT; p++)
 		for (size_t i = 0; i < dkim->count; i++) {
 			const struct dkim_signature_verdict *s = &dkim->signatures[i];
 
-			if (row->signature_count < REPORT_SIGNATURES_MAX &&
-			    priority_of(&v->dmarc, s) == p && s->domain.len > 0 &&
-			    s->selector.len > 0)
+			if (row->signature_count < room && priority_of(&v->dmarc, s) == p &&
+			    s->domain.len > 0 && s->selector.len > 0)
 				fill_signature(a, s, &row->signatures[row->signature_count++]);
 		}
 }
@@ -291,17 +292,20 @@ fill_signatures(struct arena *a, const struct verdict *v, struct report_row *row
 static void
 fill_spf(struct arena *a, const struct spf_verdict *spf, struct report_row *row)
 {
-	const char *reason = spf_reason_text(spf->reason);
+	struct strbuf reason;
 
 	if (spf->domain.len == 0)
 		return;
 	row->has_spf = true;
 	row->spf_domain = clean_name(a, spf->domain);
 	row->spf_result = spf->result;
-	if (spf->mechanism.len > 0)
-		reason = arena_printf(
-		    a, "%s: %.*s", reason, SLICE_ARG(slice_sub(spf->mechanism, 0, 100)));
-	row->spf_human_result = clean_text(a, slice_str(reason));
+	strbuf_init(&reason, a, REPORT_TEXT_BYTES);
+	strbuf_str(&reason, spf_reason_text(spf->reason));
+	if (spf->mechanism.len > 0) {
+		strbuf_str(&reason, ": ");
+		strbuf_add(&reason, slice_sub(spf->mechanism, 0, 100));
+	}
+	row->spf_human_result = clean_text(a, strbuf_slice(&reason));
 }
 
 /* ---- the row ---- */

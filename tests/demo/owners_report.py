@@ -6,6 +6,7 @@ import re
 import time
 
 from lab.postbox import Postbox
+from lab.process import wait_until
 from lab.reports import EMAIL, REPORTER, Report, assay_report, key_section
 from stage import OUR_NAME
 
@@ -69,6 +70,9 @@ def play(stage):
         "The bank's DMARC record asks for reports (rua=mailto:dmarc@bank.example). assayd has remembered what came in its "
         "name; after midnight `assay report send` tells the bank, in a message signed by the receiver's domain.",
     )
+    # assayd answers when a row is safe; it is in the database a moment later.
+    wait_until(lambda: f"Messages:    {expected} in" in assay_report(conf, "preview", "bank.example").text, 10,
+               "the messages to be in the database")
     sent = assay_report(conf, "send", time=tomorrow)
     stage.row("is run", f"assay report send --time {tomorrow}")
     stage.row("it says", sent.text.splitlines(), "green" if sent.returncode == 0 else "red")

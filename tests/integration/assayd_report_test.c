@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The real assayd and its report store: rows of answered messages survive kill -9, a locked or
- * damaged file holds up no mail, a reload keeps the writer, and what all this costs a message.
+ * damaged file holds up no mail, a reload keeps the writer. What it costs:
+ * tests/bench/store_cost_test.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/harness/milter_rig.h"
@@ -228,105 +228,6 @@ a_reload_keeps_or_changes_the_store(void **state)
 	assert_int_equal(stored(store_file), 1);
 }
 
-/* ---- cost ---- */
-
-/* All threads of the process; finer than what /proc tells. */
-static double
-cpu_ms(pid_t pid)
-{
-	struct timespec ts;
-	clockid_t clock;
-
-	assert_int_equal(clock_getcpuclockid(pid, &clock), 0);
-	assert_int_equal(clock_gettime(clock, &ts), 0);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
-
-#define COST_MESSAGES	 150 /* of a connection */
-#define COST_CONNECTIONS 8
-#define COST_ROUNDS	 4
-
-/* A header as mail has it; small mail makes the store look dearer than it is. */
-static bool
-send_ordinary(struct milter_client *c)
-{
-	const char *const macros[] = { "i", "4QUEUE", NULL };
-	char name[16];
-
-	if (milter_mail(c, "<a@reject.example>") < 0 || milter_rcpt(c, "<to@here.example>") < 0 ||
-	    milter_data(c) < 0)
-		return false;
-	for (unsigned i = 0; i < 24; i++) {
-		(void)snprintf(name, sizeof(name), "X-Field-%u", i);
-		if (milter_header(c, name, " a value of some length, as they are in mail today") <
-		    0)
-			return false;
-	}
-	return milter_header(c, "From", " a@reject.example") >= 0 && milter_eoh(c) >= 0 &&
-	    milter_body(c, "Hello.\r\n", 8) >= 0 && milter_macros(c, 'E', macros) >= 0 &&
-	    milter_eom(c) == 'c';
-}
-
-static void *
-cost_thread(void *arg)
-{
-	struct sender *s = arg;
-	struct milter_client c;
-
-	if (milter_open(&c, s->rig->address, WAIT_MS) != 0 ||
-	    milter_negotiate(&c, 6, MILTER_V6_ACTIONS, MILTER_V6_STEPS) != 0 ||
-	    milter_connect(&c, "client.example", "192.0.2.1") < 0 ||
-	    milter_helo(&c, "client.example") < 0)
-		return NULL;
-	while (s->answered < COST_MESSAGES && send_ordinary(&c))
-		s->answered++;
-	milter_close(&c);
-	return NULL;
-}
-
-static double
-cost_of(struct rig *g)
-{
-	struct sender senders[COST_CONNECTIONS];
-	pthread_t threads[COST_CONNECTIONS];
-	double began;
-
-	expect_alive(g);
-	began = cpu_ms(g->assayd.pid);
-	for (size_t i = 0; i < COST_CONNECTIONS; i++) {
-		senders[i] = (struct sender){ .rig = g };
-		assert_int_equal(pthread_create(&threads[i], NULL, cost_thread, &senders[i]), 0);
-	}
-	for (size_t i = 0; i < COST_CONNECTIONS; i++) {
-		(void)pthread_join(threads[i], NULL);
-		assert_int_equal(senders[i].answered, COST_MESSAGES);
-	}
-	return (cpu_ms(g->assayd.pid) - began) / (COST_MESSAGES * COST_CONNECTIONS);
-}
-
-/* In turns, in one run; the best of each, for the machine is not ours alone. */
-static void
-the_store_costs_little(void **state)
-{
-	double best[2] = { 1e9, 1e9 };
-
-	(void)new_store(state);
-	for (size_t i = 0; i < 2 * COST_ROUNDS; i++) {
-		struct rig g;
-		double cost;
-
-		rig_open(&g, state, false, i % 2 == 0 ? store_setting : "");
-		cost = cost_of(&g);
-		if (cost < best[i % 2])
-			best[i % 2] = cost;
-		rig_close(&g);
-	}
-	print_message("%s: CPU of assayd a message, %d connections: store on %.4f ms, off %.4f ms: "
-		      "%+.1f%%\n",
-	    front_name(), COST_CONNECTIONS, best[0], best[1], (best[0] / best[1] - 1) * 100);
-	assert_int_equal(stored(store_file), COST_ROUNDS * (COST_MESSAGES * COST_CONNECTIONS + 1));
-}
-
 #define CASE(test) cmocka_unit_test_teardown(test, rig_teardown)
 
 int
@@ -337,7 +238,6 @@ main(void)
 		CASE(a_locked_store_holds_up_no_mail),
 		CASE(a_damaged_store_is_set_aside),
 		CASE(a_reload_keeps_or_changes_the_store),
-		CASE(the_store_costs_little),
 	};
 
 	return run_on_stage(tests);

@@ -35,6 +35,8 @@ static char folder[BACKEND_FOLDER_BYTES];
 static struct postgres server;
 static struct shared *shared;
 
+static const struct waiting nobody;
+
 static const char *
 node_file(unsigned node)
 {
@@ -67,7 +69,7 @@ run_mail(unsigned node)
 
 		/* Not in the same order on every node: that is how deadlocks are made. */
 		policy.domain = (n + node) % 2 == 0 ? SLICE("a.example") : SLICE("b.example");
-		if (writer_add(w, a, &policy, &row, NOON) == WRITER_LOST)
+		if (writer_add(w, a, &policy, &row, NOON, &nobody) == WRITER_LOST)
 			_exit(1);
 		atomic_fetch_add(&shared->sent[node], 1);
 		arena_reset(a);
@@ -263,7 +265,7 @@ a_restored_store_is_not_ignored(void **state)
 	for (unsigned round = 0; round < 3; round++) {
 		struct writer *w = writer_open(&options);
 
-		assert_int_equal(writer_add(w, a, &policy, &row, NOON), WRITER_SAFE);
+		assert_int_equal(writer_add(w, a, &policy, &row, NOON, &nobody), WRITER_SAFE);
 		writer_close(&w);
 		s = shipper_new(node_file(9), server.conninfo, "node9", 5000);
 		if (shipper_run(s, &result, &error) != 0)
