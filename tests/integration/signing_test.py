@@ -14,15 +14,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 try:
     import dkim
-    from cases.common import Failed, code, contains, expect, same
+    from cases.common import Failed, code, contains, expect, run_cases, same
     from lab.assayd import Assayd, program
     from lab.dns import Nsd
     from lab.mail import message
@@ -329,26 +327,11 @@ CASES = [survives_postfix, only_our_own, logins, long_lines, unpublished, rotati
 
 
 def run_all(w, wanted):
-    passed = failed = 0
-    for case in CASES:
-        if wanted and case.__name__ not in wanted:
-            continue
-        seen, began = len(w.assayd.child.log()), time.monotonic()
-        try:
-            case(w)
-            w.verify_seen()
-        except Exception as why:
-            failed += 1
-            print(f"FAIL {case.__name__}: {case.__doc__}\n     {why}")
-            if not isinstance(why, Failed):
-                traceback.print_exc(file=sys.stdout)
-            print("     assayd said:\n" + w.assayd.child.log()[seen:][-3000:])
-        else:
-            passed += 1
-            print(f"ok   {case.__name__}: {case.__doc__} ({time.monotonic() - began:.1f} s)", flush=True)
-        w.reload()
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return 1 if failed or not passed else 0
+    def play(case):
+        case(w)
+        w.verify_seen()
+
+    return run_cases(CASES, wanted, play, {"assayd": lambda: w.assayd.child.log()}, after=w.reload)
 
 
 def main():

@@ -11,14 +11,12 @@ import os
 import re
 import smtplib
 import sys
-import time
-import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 try:
-    from cases.common import RECIPIENT, Failed, contains, expect, place, results, same
+    from cases.common import RECIPIENT, Failed, contains, expect, place, results, run_cases, same
     from lab import servers
     from lab.assayd import Assayd
     from lab.dovecot import Dovecot
@@ -173,24 +171,8 @@ CASES = [own_domain, other_domain, two_domains, address_as_login, nobody]
 
 
 def run_all(s, wanted):
-    passed = failed = 0
-    for case in CASES:
-        if wanted and case.__name__ not in wanted:
-            continue
-        seen, began = len(s.assayd.child.log()), time.monotonic()
-        try:
-            case(s)
-        except Exception as why:
-            failed += 1
-            print(f"FAIL {case.__name__}: {case.__doc__}\n     {why}")
-            if not isinstance(why, Failed):
-                traceback.print_exc(file=sys.stdout)
-            print("     assayd said:\n" + s.assayd.child.log()[seen:][-3000:] + "     Postfix said:\n" + s.postfix.log()[-2000:])
-        else:
-            passed += 1
-            print(f"ok   {case.__name__}: {case.__doc__} ({time.monotonic() - began:.1f} s)", flush=True)
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return 1 if failed or not passed else 0
+    return run_cases(CASES, wanted, lambda case: case(s),
+                     {"assayd": lambda: s.assayd.child.log(), "Postfix": s.postfix.log})
 
 
 def main():

@@ -2,6 +2,9 @@
 """What the cases share: senders, messages, and ways to say what was expected."""
 
 import re
+import sys
+import time
+import traceback
 
 from lab.mail import message
 from lab.postfix import Arrival
@@ -90,3 +93,28 @@ def passes(lab, client=BANK, raw=None, **options):
 
 def one_line(reply):
     expect(re.fullmatch(r"[ -~]+", reply.text) is not None, "a reply of printable ASCII", reply)
+
+
+def run_cases(cases, wanted, play, logs, after=lambda: None):
+    """play(case) for each, or for those named in wanted, and after() it. logs: name -> what it has said by now, shown
+    of a case that failed. The exit status."""
+    passed = failed = 0
+    for case in cases:
+        if wanted and case.__name__ not in wanted:
+            continue
+        seen, began = {name: len(log()) for name, log in logs.items()}, time.monotonic()
+        try:
+            play(case)
+        except Exception as why:
+            failed += 1
+            print(f"FAIL {case.__name__}: {case.__doc__}\n     {why}")
+            if not isinstance(why, Failed):
+                traceback.print_exc(file=sys.stdout)
+            for name, log in logs.items():
+                print(f"     {name} said:\n{log()[seen[name]:][-3000:]}", flush=True)
+        else:
+            passed += 1
+            print(f"ok   {case.__name__}: {case.__doc__} ({time.monotonic() - began:.1f} s)", flush=True)
+        after()
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    return 1 if failed or not passed else 0
