@@ -4,6 +4,7 @@
 #include "policy/authres/authres.h"
 #include "policy/base/limits.h"
 #include "policy/base/strbuf.h"
+#include "policy/syntax/domain.h"
 
 #define COMMENT_BYTES 300
 #define DETAIL_SHOWN  120
@@ -30,6 +31,30 @@ add_result(struct stamp *st, const char *method, const char *word)
 	return r;
 }
 
+/*
+ * RFC 8601 2.2 with RFC 6532 lets UTF-8 stand in a field, but only in a message that is
+ * internationalized, which nobody tells us; and there are readers who stop at it. So it is escaped,
+ * and a name written with A-labels.
+ */
+static struct slice
+ascii_text(struct stamp *st, struct slice text)
+{
+	return slice_is_ascii(text)
+	    ? text
+	    : slice_str(arena_printable(st->arena, text, LIMIT_AUTHRES_VALUE_BYTES));
+}
+
+static struct slice
+ascii_name(struct stamp *st, struct slice name)
+{
+	struct slice normal;
+	const char *why;
+
+	if (slice_is_ascii(name) || domain_normalize(st->arena, name, &normal, &why) != 0)
+		return name;
+	return normal;
+}
+
 /* At most four properties a result are ever written. */
 #define PROPERTIES_MAX 4
 
@@ -43,9 +68,9 @@ add_property(struct stamp *st, struct authres_result *r, const char *ptype, cons
 		r->properties = arena_array(st->arena, PROPERTIES_MAX, sizeof(*r->properties));
 	if (r->property_count == PROPERTIES_MAX)
 		bug("stamp: more than %d properties", PROPERTIES_MAX);
-	r->properties[r->property_count++] = (struct authres_property){
-		.ptype = slice_str(ptype), .property = slice_str(property), .value = value
-	};
+	r->properties[r->property_count++] = (struct authres_property){ .ptype = slice_str(ptype),
+		.property = slice_str(property),
+		.value = ascii_text(st, value) };
 }
 
 /* The reason's fixed text, with what exactly was wrong where it is known. */
@@ -100,7 +125,7 @@ stamp_dkim(struct stamp *st)
 		if (s->key_bits > 0)
 			r->comment = key_comment(st->arena, s->key_bits);
 		add_property(st, r, "header", "d", s->domain);
-		add_property(st, r, "header", "s", s->selector);
+		add_property(st, r, "header", "s", ascii_name(st, s->selector));
 		add_property(st, r, "header", "a", s->algorithm);
 		add_property(st, r, "header", "b", s->header_b); /* RFC 6008 */
 	}

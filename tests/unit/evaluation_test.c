@@ -115,6 +115,22 @@ static const struct row {
 	    "\treason=\"signature can't be read: tag q\\\\x01\\\\x5c is not a tag name\"\r\n"
 	    "\theader.d=evil.example header.s=x header.a=rsa-sha256;\r\n"
 	    "\tiprev=permerror policy.iprev=198.51.100.5" },
+	{ "U-labels are written as A-labels, other UTF-8 escaped: not every reader takes UTF-8",
+	    { "198.51.100.5", "-\xc3\xbc-.example", "<x@evil.example>",
+		{ "From: ceo@good.example",
+		    "DKIM-Signature: v=1; a=rs\xc3\xa4; d=b\xc3\xbc"
+		    "cher.example; s=s\xc3\xa9l; h=from; bh=eHg=; b=eHg=" },
+		"Pay\r\n", .sign = false },
+	    ACTION_REJECT, NULL,
+	    "mx.rcpt.example;\r\n"
+	    "\tdmarc=fail reason=\"no aligned identifier passed\" (p=reject dis=reject)\r\n"
+	    "\theader.from=good.example policy.dmarc=reject;\r\n"
+	    "\tspf=pass smtp.mailfrom=evil.example;\r\n"
+	    "\tspf=none smtp.helo=\"-\\\\xc3\\\\xbc-.example\";\r\n"
+	    "\tdkim=permerror reason=\"unknown algorithm\"\r\n"
+	    "\theader.d=xn--bcher-kva.example header.s=xn--sl-bja\r\n"
+	    "\theader.a=\"rs\\\\xc3\\\\xa4\" header.b=\"eHg=\";\r\n"
+	    "\tiprev=permerror policy.iprev=198.51.100.5" },
 	{ "no client address (mail from a local program)",
 	    { NULL, "", "<a@good.example>", { "From: a@good.example", "Subject: x" }, "Hello\r\n",
 		.sign = true },
