@@ -446,6 +446,66 @@ answers_race_deadlines(void **state)
 	slow_stop(&s, server);
 }
 
+/* ---- reload ---- */
+
+struct asker {
+	struct net net;
+	uint32_t number;
+};
+
+#define QUESTIONS_EACH 20
+
+/* Half of the questions are waited for, half are under way when all is closed. */
+static void *
+ask_and_close(void *arg)
+{
+	struct asker *asker = arg;
+	struct net *n = &asker->net;
+	size_t good = 0;
+
+	for (int i = 0; i < 2 * QUESTIONS_EACH; i++)
+		lookups_prefetch(n->lookups,
+		    slice_str(arena_printf(n->arena, "n%u-%d.example", asker->number, i)), DNS_A);
+	for (int i = 0; i < QUESTIONS_EACH; i++)
+		good += lookups_ask(n->lookups,
+			    slice_str(arena_printf(n->arena, "n%u-%d.example", asker->number, i)),
+			    DNS_A)
+			    ->status == DNS_OK;
+	net_close(n);
+	return good == QUESTIONS_EACH ? arg : NULL;
+}
+
+#define RELOADS 30
+
+/* At a reload a new one is made while older ones are in use, and an old one goes as soon as its
+ * last message is over, whatever it still has under way. */
+static void
+old_and_new(void **state)
+{
+	struct slow s = { .delay_us = 200 };
+	static struct asker askers[RELOADS];
+	pthread_t server, threads[RELOADS];
+	size_t before = open_descriptors();
+	char text[32];
+
+	(void)state;
+	slow_start(&s, &server, text);
+	for (uint32_t i = 0; i < RELOADS; i++) {
+		askers[i].number = i;
+		net_open_forward(&askers[i].net, text, NULL, &wide);
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_and_close, &askers[i]), 0);
+		(void)usleep(2000);
+	}
+	for (size_t i = 0; i < RELOADS; i++) {
+		void *good;
+
+		(void)pthread_join(threads[i], &good);
+		assert_non_null(good);
+	}
+	slow_stop(&s, server);
+	assert_int_equal(open_descriptors(), before);
+}
+
 /* A server that was silent for a while is believed again soon after it comes back. */
 static void
 server_comes_back(void **state)
@@ -576,6 +636,7 @@ main(void)
 		cmocka_unit_test(close_in_flight),
 		cmocka_unit_test(hundred_ask_one),
 		cmocka_unit_test(answers_race_deadlines),
+		cmocka_unit_test(old_and_new),
 		cmocka_unit_test(server_comes_back),
 		cmocka_unit_test(bad_options),
 		cmocka_unit_test(other_modes),
