@@ -53,7 +53,7 @@ check_record(const struct dns_record *r, enum dns_type type)
 static void
 check_answer(const struct dns_answer *answer, enum dns_type type)
 {
-	must(answer->count <= LIMIT_DNS_RECORDS);
+	must(answer->count <= LIMIT_DNS_RECORDS + 1);
 	must((answer->status == DNS_OK) == (answer->count > 0));
 	must((answer->status == DNS_TEMPFAIL) == (answer->reason != DNS_R_NONE));
 	must(answer->security == DNS_INSECURE);
