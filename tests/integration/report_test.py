@@ -151,8 +151,9 @@ def check_independent(report, folder, want):
 
 
 def check_after(conf, box, report, now):
-    again = assay_report(conf, "send", time=now)
     # It came by this assayd, and its domain asks for reports: one of its own is remembered, and causes none.
+    wait_until(lambda: f"  {REPORTER} " in assay_report(conf, "list").text, 10, "the report's own row to be in the database")
+    again = assay_report(conf, "send", time=now)
     expect("sent once", (again.returncode, again.text.count("report made"), len(box.read_imap("dmarc"))), (0, 0, 1))
     expect("a report causes no report", again.text.split(": ", 1)[1], f"{REPORTER}: nothing but reports and bounces\n")
     shown = assay_report(conf, "show", report.report_id, time=now).text
