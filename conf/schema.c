@@ -354,7 +354,7 @@ const struct conf_setting conf_settings[] = {
 		  "SQLite database in a folder of its own, which is made when assayd starts. Empty: nothing is remembered." },
 	{ .name = "report_store_wait", .kind = CONF_DURATION, .number = 500, .unit_ms = 1, RANGE(1, 10 * SECOND_MS), AT(report_store_wait_ms),
 	  .text = "How long a message waits where mail comes faster than the file can be written. Beyond, it is answered all the same, "
-		  "and not remembered." },
+		  "and remembered as long as there is room in memory." },
 	{ .name = "report_period", .kind = CONF_DURATION, .number = DAY_MS, .unit_ms = SECOND_MS, RANGE(SECOND_MS, DAY_MS), AT(report_period_s),
 	  .text = "What a report covers, counted from midnight UTC. The last period of a day ends with the day." },
 	{ .name = "report_keep", .kind = CONF_DURATION, .number = 14 * DAY_MS, .unit_ms = SECOND_MS, RANGE(DAY_MS, 31 * DAY_MS), AT(report_keep_s),
