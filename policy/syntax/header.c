@@ -83,7 +83,7 @@ header_list_add(struct header_list *list, struct arena *a, struct slice name, st
 	f = &list->fields[list->count++];
 	f->name = arena_copy(a, name);
 	f->value = copy_wire(a, value);
-	list->bytes += header_field_bytes(f->name, f->value);
+	list->bytes += f->name.len + strlen(":") + f->value.len + strlen("\r\n");
 }
 
 struct slice
