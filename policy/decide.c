@@ -34,7 +34,7 @@ struct decision { /* what is passed around while deciding */
 #define STATUS_DNS	"4.3"  /* directory server failure */
 #define STATUS_SPF	"7.23" /* SPF validation failed */
 #define STATUS_IPREV	"7.25" /* reverse DNS validation failed */
-#define STATUS_MULTIPLE "7.26" /* multiple authentication checks failed */
+#define STATUS_MULTIPLE "7.26" /* multiple authentication checks failed; RFC 7372 4 */
 
 /* "550 5.7.26 TEXT (queue id ID)"; the text is cut so that the queue id is always there. */
 static const char *

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NAME         decide - from verdict and local rules to what is done
+ * NAME         decide - from verdict and local rules to what is done (RFC 8601 4.2: in the SMTP
+ *              transaction, not by the field alone)
  * DESCRIPTION  Pure: no clock, no I/O, no logging, no state. The result of a check is never changed
  *              here, only what follows from it; every departure from what the domain owner asks for
  * is an override, named in log, header and report.

@@ -84,8 +84,9 @@ reason(struct stamp *st, const char *text, struct slice detail)
 }
 
 /*
- * RFC 8601 2.7.2: the local part is left out unless the policy looks at it; we never know a reader
- * who needs it, and it is the stranger's text.
+ * The result is recorded whatever it is (RFC 7208 9). RFC 8601 2.7.2: the local part is left out
+ * unless the policy looks at it; we never know a reader who needs it, and it is the stranger's
+ * text.
  */
 static void
 stamp_spf(struct stamp *st, const struct spf_verdict *spf, const char *property)
@@ -109,6 +110,7 @@ key_comment(struct arena *a, uint32_t bits)
 	return strbuf_slice(&b);
 }
 
+/* RFC 6376 3.9: for each signature its domain and what became of it, and why. */
 static void
 stamp_dkim(struct stamp *st)
 {

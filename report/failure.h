@@ -92,7 +92,7 @@ int failure_queue_prepare(struct db *db, const char **error_r);
  */
 int failure_queue_add(struct db *db, const struct failure_event *event, const char **error_r);
 
-struct failure_rate {	     /* RFC 9991 2: a rate limit MUST be there */
+struct failure_rate {	     /* RFC 9991 2, 8.1: a rate limit MUST be there */
 	uint32_t wait_s;     /* an event waits so long for others of its cause */
 	uint32_t per_domain; /* messages for one policy domain in 24 hours */
 	uint32_t in_all;     /* messages in 24 hours */

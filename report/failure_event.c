@@ -243,7 +243,7 @@ spf_dns(struct making *k)
 		for (size_t n = 0; n < l->answer->count; n++) {
 			struct slice text = l->answer->records[n].text;
 
-			if (!slice_starts_nocase(text, SLICE("v=spf1")))
+			if (!spf_record_version(text))
 				continue;
 			strbuf_init(&b, k->arena, 2 * REPORT_FAILURE_SPF_BYTES);
 			strbuf_printf(&b, "txt : %s : ", arena_str(k->arena, v->spf.domain));
@@ -274,6 +274,8 @@ envelope(struct making *k, int64_t now_s)
 		field(k, "Reporting-MTA",
 		    slice_str(arena_printf(
 			k->arena, "dns; %s", arena_str(k->arena, k->options->reporting_mta))));
+	/* DIFFERS: RFC 5965 3.2 has an IPv6 address as in SMTP, "IPv6:2001:db8::1". Nobody writes
+	 * it so, and readers lose the report over it. */
 	field(k, "Source-IP", slice_str(ip_print(&v->connection.client, address)));
 	field(k, "Reported-Domain", v->dmarc.author_domain);
 }

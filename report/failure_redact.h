@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NAME         failure_redact - header fields without the people in them (RFC 6590)
+ * NAME         failure_redact - header fields without the people in them (RFC 6590; RFC 5965 8.5)
  * DESCRIPTION  Of fields that tell how a message travelled and was authenticated the value is kept,
  *              of those with addresses the addresses, but for their local parts; of every other
  *              field only the name. What stands for a local part is made with a key, so that one

@@ -147,7 +147,7 @@ judge_algorithm(const struct sig_tags *tags)
 	case SIG_RSA_SHA1:
 		return DKIM_R_SHA1; /* RFC 8301 3.1 */
 	case SIG_OTHER:
-		return DKIM_R_ALGORITHM;
+		return DKIM_R_ALGORITHM; /* RFC 6376 3.3.4: MUST ignore such signatures */
 	}
 	bug("dkim: algorithm %d", (int)tags->algorithm);
 }

@@ -76,7 +76,7 @@ struct dns_record {
 	union {
 		struct ip_address address; /* A, AAAA */
 		struct slice name;	   /* PTR, CNAME, NS */
-		struct slice text;	   /* TXT, strings joined without anything between */
+		struct slice text; /* TXT, strings joined without anything between (RFC 9989 4.5) */
 		struct {
 			uint16_t preference;
 			struct slice host;

@@ -20,7 +20,7 @@ is_for(const struct public_key *key, enum sig_algorithm algorithm)
 	switch (algorithm) {
 	case SIG_RSA_SHA256:
 		return public_key_type(key) == KEY_RSA;
-	case SIG_ED25519_SHA256:
+	case SIG_ED25519_SHA256: /* RFC 8463 5: MUST be implemented */
 		return public_key_type(key) == KEY_ED25519;
 	case SIG_RSA_SHA1:
 	case SIG_OTHER:

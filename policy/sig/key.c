@@ -112,7 +112,7 @@ tag_n(struct arena *a, struct slice value, void *obj, const char **why_r)
 }
 
 static const struct tag_rule rules[] = {
-	/* RFC 6376 3.6.1 */
+	/* RFC 6376 3.6.1; without g=, which MUST be ignored (RFC 6376 C.2) */
 	{ "v", tag_v, TAG_FIRST, NULL },
 	{ "h", tag_h, 0, "sha256" },
 	{ "k", tag_k, 0, "rsa" },

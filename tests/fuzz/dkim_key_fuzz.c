@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Key records, down to the ASN.1 of RSA keys: the input is tried as a record, and its bytes behind
- * the first as a key of either type. Asserts that there is a key exactly when nothing is against
- * it, that a fault has a text, that sizes are within bounds, and that an RSA key which was taken is
- * one to OpenSSL's decoders as well.
+ * Key records, down to the ASN.1 of RSA keys (RFC 6376 8.8): the input is tried as a record, and
+ * its bytes behind the first as a key of either type. Asserts that there is a key exactly when
+ * nothing is against it, that a fault has a text, that sizes are within bounds, and that an RSA key
+ * which was taken is one to OpenSSL's decoders as well.
  */
 #include <stdint.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The DKIM-Signature parser and its rules, header selection included. Asserts that a signature
- * which may be verified keeps all of RFC 6376 6.1.1: a domain in normal form that covers i=, From
- * in h=, an acceptable algorithm, times in order; and that header_b is a prefix of b=.
+ * The DKIM-Signature parser and its rules (RFC 6376 8.9), header selection included. Asserts that a
+ * signature which may be verified keeps all of RFC 6376 6.1.1: a domain in normal form that covers
+ * i=, From in h=, an acceptable algorithm, times in order; and that header_b is a prefix of b=.
  */
 #include <stdint.h>
 

@@ -205,7 +205,7 @@ sample_event(struct arena *a, const struct found *found, bool redact)
 		{ "<alice@receiver.example>", 24 } };
 	static const struct disposition disposition = { .action = ACTION_REJECT };
 	struct verdict *v = make_verdict(a, found);
-	struct dns_record *record = arena_alloc(a, sizeof(*record));
+	struct dns_record *records = arena_array(a, 2, sizeof(*records));
 	struct dns_answer *answer = arena_alloc(a, sizeof(*answer));
 	struct lookup *lookup = arena_alloc(a, sizeof(*lookup));
 	struct failure_options options = { .redact = redact,
@@ -222,8 +222,9 @@ sample_event(struct arena *a, const struct found *found, bool redact)
 		.queue_id = SLICE("65E1A3F0A0") };
 	struct failure_event e;
 
-	record->text = SLICE("v=spf1 ip4:192.0.2.1 -all");
-	*answer = (struct dns_answer){ .status = DNS_OK, .count = 1, .records = record };
+	records[0].text = SLICE("v=spf10 is another thing");
+	records[1].text = SLICE("v=spf1 ip4:192.0.2.1 -all");
+	*answer = (struct dns_answer){ .status = DNS_OK, .count = 2, .records = records };
 	*lookup = (struct lookup){ SLICE("author.example"), DNS_TXT, answer, 0, false };
 	v->lookups = lookup;
 	v->lookup_count = 1;
