@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/compose.h"
 
+#include <string.h>
+
 #include "policy/base/strbuf.h"
 #include "report/exchanger.h"
 #include "report/report_name.h"
@@ -148,6 +150,23 @@ find_targets(struct work *w, bool *later_r)
 	lookups_fini(&l);
 }
 
+/* Of the first that is not to be sent to, or that DNS can't tell about. */
+static const char *
+why_not(const struct work *w, bool later)
+{
+	const char *unknown = destination_outcome_text(DESTINATION_LATER);
+	const struct composition *c = w->out;
+
+	for (size_t i = 0; i < c->target_count; i++) {
+		const struct compose_target *t = &c->targets[i];
+
+		if (later ? strcmp(t->verdict, unknown) == 0 : t->faulty)
+			return arena_printf(w->arena, "%s: %s",
+			    arena_printable(w->arena, t->uri, TOLD_URI_BYTES), t->verdict);
+	}
+	return later ? unknown : "the record names no address (rua)";
+}
+
 static void
 decide_outcome(struct work *w, int64_t now_s)
 {
@@ -162,11 +181,10 @@ decide_outcome(struct work *w, int64_t now_s)
 	out->outcome = COMPOSE_REPORT;
 	if (later && now_s - w->period->end_s < COMPOSE_PATIENCE_S) {
 		out->outcome = COMPOSE_LATER;
-		out->why = destination_outcome_text(DESTINATION_LATER);
+		out->why = why_not(w, true);
 	} else if (out->to_count == 0) {
 		out->outcome = COMPOSE_SKIP;
-		out->why = out->target_count == 0 ? "the record names no address (rua)"
-						  : out->targets[0].verdict;
+		out->why = why_not(w, later);
 	}
 }
 

@@ -229,7 +229,8 @@ def check_no_harm(folder, dns_port):
             case = Case(folder, dns_port, sink.url).fill(1, 1, 1, rua)
             run = case.send()
             expect(f"{rua}: no report", (run.returncode, len(sink.messages)), (0, 0))
-            expect(f"{rua}: and it says why", re.findall("not reported: (.*)", case.report("list", "--all").text), [why])
+            expect(f"{rua}: and it says why", re.findall("not reported: (.*)", case.report("list", "--all").text),
+                   [f"{rua}: {why}"])
         case = Case(folder, dns_port, sink.url).fill(1, 1, 1, " ".join(["mailto:rua@d1.example"] + [rua for rua, _ in rows]))
         case.send()
         expect("of several who learns why nothing comes to the others", error_of(message_of(sink.messages[-1].text)[3]),
