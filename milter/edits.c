@@ -9,7 +9,7 @@
 
 static const char results_name[] = "Authentication-Results";
 
-/* What authres_claims() may take from the arena for a value of that many bytes, generously. */
+/* What authres_must_go() may take from the arena for a value of that many bytes, generously. */
 #define CLAIM_ROOM(len) (4 * (len) + 4096)
 
 static void
@@ -36,7 +36,7 @@ static bool
 claims_us(struct arena *a, const struct conf *conf, struct slice value)
 {
 	return !arena_has_room(a, CLAIM_ROOM(value.len)) ||
-	    authres_claims(a, value, conf->authserv_ids, conf->authserv_id_count);
+	    authres_must_go(a, value, conf->authserv_ids, conf->authserv_id_count);
 }
 
 void

@@ -63,11 +63,11 @@ int authres_parse_lenient(struct arena *a, struct slice value, bool is_aar, stru
 struct slice authres_write(struct arena *a, const struct authres *in);
 
 /*
- * Does this field claim our authserv-id (compared as a whole, case ignored; comments, quoting, a
- * version and odd folds are seen through), so that RFC 8601 section 5 wants it removed? A field
- * that can't be read but might be taken for ours by somebody else claims it too: see claims.c. ids:
- * our authserv_id and its aliases, A-labels or U-labels.
+ * Does RFC 8601 section 5 want this field removed? It claims our authserv-id (compared as a whole,
+ * case ignored; comments, quoting, a version and odd folds are seen through), or is of a version
+ * that we don't know. A field that can't be read but might be taken for ours by somebody else goes
+ * too: see claims.c. ids: our authserv_id and its aliases, A-labels or U-labels.
  */
-bool authres_claims(struct arena *a, struct slice value, const struct slice *ids, size_t id_count);
+bool authres_must_go(struct arena *a, struct slice value, const struct slice *ids, size_t id_count);
 
 #endif

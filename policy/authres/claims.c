@@ -8,10 +8,13 @@
  *      in what stands before it: comments that some readers see the end of elsewhere;
  *      in the text before the first ";" with blanks, comments, quotes and control bytes taken out;
  *      and, when the grammar can't read the field up to its first ";", as a whole name anywhere.
+ *
+ * And whosever it is: in a version that we don't know nobody can say what is in it.
  */
 #include "policy/authres/authres.h"
 #include "policy/authres/internal.h"
 #include "policy/base/limits.h"
+#include "policy/base/num.h"
 #include "policy/base/strbuf.h"
 #include "policy/syntax/domain.h"
 
@@ -104,14 +107,26 @@ has_encoded_word(struct slice text)
 	return false;
 }
 
+/* RFC 8601 5: one that bears a version that is not supported MUST be removed. Here: behind the id.
+ */
+static bool
+is_version_unknown(struct lex *l)
+{
+	struct slice digits = l->blank || l->comment ? lex_run(l, ascii_is_digit)
+						     : slice_of(NULL, 0);
+	uint32_t version;
+
+	return digits.len > 0 && num_u32(digits, 1, 1, &version) != 0;
+}
+
 bool
-authres_claims(struct arena *a, struct slice value, const struct slice *ids, size_t id_count)
+authres_must_go(struct arena *a, struct slice value, const struct slice *ids, size_t id_count)
 {
 	struct claim c = { .arena = a, .ids = ids, .id_count = id_count };
 	struct lex l = lex_over(value);
 	struct slice id;
 	const char *why;
-	bool readable;
+	bool unknown, readable;
 
 	c.normal_forms = arena_array(a, id_count, sizeof(*c.normal_forms));
 	for (size_t i = 0; i < id_count; i++)
@@ -124,9 +139,8 @@ authres_claims(struct arena *a, struct slice value, const struct slice *ids, siz
 	if (is_ours(&c, id) || is_ours(&c, join_head(a, value)))
 		return true;
 	lex_skip(&l);
-	if (l.blank || l.comment)
-		(void)lex_run(&l, ascii_is_digit);
+	unknown = is_version_unknown(&l);
 	lex_skip(&l);
 	readable = id.len > 0 && l.fault == NULL && (lex_at_end(&l) || lex_peek(&l) == ';');
-	return !readable && (has_encoded_word(value) || mentions_us(&c, value));
+	return readable ? unknown : has_encoded_word(value) || mentions_us(&c, value);
 }

@@ -126,7 +126,7 @@ check_parsed(struct arena *a, struct slice value, const struct authres *parsed)
 	must(same(&once, &twice));
 	must(!is_plain(value) || same(parsed, &once));
 	if (parsed->instance == 0 && parsed->authserv_id.len > 0)
-		must(authres_claims(a, value, &parsed->authserv_id, 1));
+		must(authres_must_go(a, value, &parsed->authserv_id, 1));
 }
 
 static void
@@ -160,7 +160,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_parsed(a, value, &parsed);
 	check_hostile(a, value);
 	(void)authres_parse_lenient(a, value, true, &parsed, &error);
-	(void)authres_claims(a, value, &id, 1);
+	(void)authres_must_go(a, value, &id, 1);
 	arena_free(&a);
 	return 0;
 }

@@ -161,7 +161,7 @@ static const char *
 run_remove(struct arena *a, const json_t *test)
 {
 	struct slice id = slice_str(text_of(test, "authserv_id"));
-	bool got = authres_claims(a, slice_str(text_of(test, "value")), &id, 1);
+	bool got = authres_must_go(a, slice_str(text_of(test, "value")), &id, 1);
 
 	if (is_right(json_object_get(test, "expected"), "remove", got))
 		return NULL;
