@@ -264,6 +264,8 @@ message_done(struct load *l, struct conn *c, char answer)
 	out->end_us[out->messages] = (uint32_t)(now - c->ended_us);
 	out->messages++;
 	out->took_us = now - l->start_us;
+	if (out->messages == l->plan.lead_in)
+		out->lead_us = out->took_us;
 	c->done++;
 	say(c, 'A'); /* Postfix, whenever a message is over */
 	give_message(l, c);

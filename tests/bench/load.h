@@ -16,6 +16,7 @@ struct load_plan {
 	size_t messages_per_connection; /* then QUIT and a new one; 0: never */
 	uint32_t rate;			/* messages a second; 0: as fast as they are answered */
 	bool stay;			/* leave the connections open at the end: load_end() */
+	size_t lead_in;			/* messages before it counts as under way */
 };
 
 struct load_result {
@@ -23,6 +24,7 @@ struct load_result {
 	size_t wrong;	    /* a forgery accepted, a genuine message refused or tempfailed */
 	size_t broken;	    /* connections that the filter closed or talked nonsense on */
 	uint64_t took_us;   /* from the first connection to the last answer */
+	uint64_t lead_us;   /* the part of it up to the answer to the last of lead_in */
 	uint32_t *whole_us; /* of each message, sorted */
 	uint32_t *end_us;   /* of each end of message, sorted */
 };

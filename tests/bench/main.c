@@ -124,8 +124,7 @@ measure_dns(const struct options *o, struct results *r)
 	(void)fprintf(stderr, "cold cache\n");
 	for (enum subject_id id = SUBJECT_ASSAY_LIBMILTER; id <= SUBJECT_ASSAY_NATIVE; id++)
 		if (is_wanted(o, r->lab, id))
-			measure_cold(
-			    r->lab, id, &corpus, COLD_CONNECTIONS, COLD_LATENCY_MS, &r->cold[id]);
+			cold_measure(r->lab, id, &corpus, r->pace.rounds, &r->cold[id]);
 	corpus_free(&corpus);
 }
 

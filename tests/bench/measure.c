@@ -103,6 +103,13 @@ compare_double(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+double
+measure_median(double *values, size_t count)
+{
+	qsort(values, count, sizeof(values[0]), compare_double);
+	return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
 /* Of the member at that offset. */
 static double
 median(const struct numbers *rounds, size_t count, size_t offset)
@@ -111,8 +118,7 @@ median(const struct numbers *rounds, size_t count, size_t offset)
 
 	for (size_t i = 0; i < count; i++)
 		memcpy(&values[i], (const char *)&rounds[i] + offset, sizeof(values[i]));
-	qsort(values, count, sizeof(values[0]), compare_double);
-	return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+	return measure_median(values, count);
 }
 
 #define MEDIAN(t, n, member) median((t)->rounds, (n), offsetof(struct numbers, member))
@@ -247,34 +253,4 @@ measure_memory(const struct table_plan *plan, enum subject_id id, struct memory 
 		out->small_kb = large_kb(plan->lab, id, MEDIUM_BYTES);
 		out->large_kb = large_kb(plan->lab, id, LARGE_BYTES);
 	}
-}
-
-void
-measure_cold(const struct lab *lab, enum subject_id id, const struct corpus *distinct,
-    size_t connections, uint32_t latency_ms, struct cold *out)
-{
-	const struct load_plan plan = { .connections = connections,
-		.messages = distinct->count,
-		.messages_per_connection = 1 };
-	struct name_server *dns = name_server_start(lab->dns_port, distinct->zone, latency_ms);
-	struct subject s;
-	struct load_result r;
-	struct load *l;
-
-	memset(out, 0, sizeof(*out));
-	if (subject_start(&s, lab, id, distinct) == 0) {
-		uint64_t before = process_cpu_ns(s.child.pid);
-
-		l = load_run(&s.script, &plan, ROUND_LIMIT_S, &r);
-		*out = (struct cold){ .there = true,
-			.messages = r.messages,
-			.took_s = (double)r.took_us / 1e6,
-			.cpu_ms = (double)(process_cpu_ns(s.child.pid) - before) / 1e6 /
-			    (double)(r.messages == 0 ? 1 : r.messages),
-			.wrong = r.wrong };
-		name_server_count(dns, &out->queries, &out->distinct);
-		load_end(&l, &r);
-		subject_stop(&s);
-	}
-	name_server_stop(&dns);
 }

@@ -55,15 +55,7 @@ struct memory {
 };
 void measure_memory(const struct table_plan *plan, enum subject_id id, struct memory *out);
 
-struct cold {
-	bool there;
-	size_t messages;
-	double took_s, cpu_ms; /* the latter a message, of the subject */
-	uint64_t queries, distinct;
-	size_t wrong;
-};
-/* Every message has questions of its own, answered after latency_ms. */
-void measure_cold(const struct lab *lab, enum subject_id id, const struct corpus *distinct,
-    size_t connections, uint32_t latency_ms, struct cold *out);
+/* Sorts the values. */
+double measure_median(double *values, size_t count);
 
 #endif

@@ -7,13 +7,8 @@
 
 #include <stdio.h>
 
+#include "tests/bench/cold.h"
 #include "tests/bench/measure.h"
-
-#define COLD_CONNECTIONS 64
-#define COLD_LATENCY_MS	 20
-/* Lookups that can't be made at one time: the client's name, then the address of that name. All
- * else travels beside one of these. */
-#define COLD_STEPS 2
 
 struct results {
 	const struct lab *lab;
