@@ -375,11 +375,12 @@ sig_canon_body_update(struct sig_canon_body *b, struct slice chunk)
 bool
 sig_canon_forms_agree(struct slice chunk)
 {
-	const char *p = chunk.p, *end = chunk.p + chunk.len;
+	const char *p, *end;
 
 	if (chunk.len == 0)
 		return true;
-	for (p = next_odd(p, end); p < end; p = next_odd(p + 1, end))
+	end = chunk.p + chunk.len;
+	for (p = next_odd(chunk.p, end); p < end; p = next_odd(p + 1, end))
 		if (*p == '\t' ||
 		    (*p == ' ' && (p + 1 == end || p[1] == ' ' || p[1] == '\t' || p[1] == '\r')))
 			return false;

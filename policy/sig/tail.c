@@ -84,7 +84,7 @@ static struct slice
 line_at(struct slice text, size_t at)
 {
 	struct slice rest = slice_from(text, at);
-	const char *p = rest.p, *end = rest.p + rest.len;
+	const char *p = rest.p, *end = rest.len == 0 ? p : p + rest.len;
 
 	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
 		if (p > rest.p && p[-1] == '\r')
