@@ -2,6 +2,7 @@
 #include "report/failure.h"
 
 #include "policy/authres/authres.h"
+#include "policy/syntax/domain.h"
 #include "policy/syntax/header.h"
 #include "policy/syntax/mailbox.h"
 #include "report/failure_redact.h"
@@ -185,6 +186,13 @@ delivery_result(struct making *k)
 	field(k, "Delivery-Result", slice_str(word));
 }
 
+/* What failed is compared only where that needs no lookup: else its name says it. */
+static bool
+is_aligned(const struct dmarc_verdict *dmarc, const struct dmarc_alignment *al)
+{
+	return al->compared ? al->aligned : domain_covers(dmarc->organizational_domain, al->domain);
+}
+
 /* Of a report about DMARC: the first failed signature of an aligned domain. NULL: there is none. */
 static const struct dkim_signature_verdict *
 told_signature(const struct making *k)
@@ -199,8 +207,7 @@ told_signature(const struct making *k)
 		const struct dmarc_alignment *al = &v->dmarc.alignments[i];
 
 		if (al->method == DMARC_BY_DKIM && has_failed(&v->dkim.signatures[al->signature]) &&
-		    (al->aligned || slice_equal(al->domain, v->dmarc.author_domain) ||
-			slice_equal(al->organizational_domain, v->dmarc.organizational_domain)))
+		    is_aligned(&v->dmarc, al))
 			return &v->dkim.signatures[al->signature];
 	}
 	return NULL;

@@ -62,7 +62,8 @@ make_verdict(struct arena *a, const struct found *f)
 		v->dmarc.alignments[0] = (struct dmarc_alignment){ .method = DMARC_BY_DKIM,
 			.domain = SLICE("author.example"),
 			.organizational_domain = SLICE("author.example"),
-			.aligned = true };
+			.aligned = true,
+			.compared = true };
 		v->dmarc.alignment_count = 1;
 	}
 	return v;
@@ -251,6 +252,50 @@ write_event(struct arena *a, const struct failure_event *e)
 		a, &sample_mail, e, SLICE("f@author.example"), NOW + 60, &message, &error) != 0)
 		fail_msg("%s", error);
 	return message;
+}
+
+/* RFC 9991 4: DKIM-Domain is REQUIRED for the failure of an aligned identifier. Whether one is that
+ * failed nobody has asked the DNS: then its name says it. */
+static void
+signature_told(void **state)
+{
+	static const struct {
+		const char *domain;
+		bool compared, aligned, told;
+	} cases[] = {
+		{ "author.example", true, true, true },
+		{ "mail.author.example", false, false, true },
+		{ "mail.author.example", true, true, true },
+		{ "mail.author.example", true, false, false }, /* strict */
+		{ "list.example", false, false, false },
+		{ "otherauthor.example", false, false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct arena *a = arena_new(1 << 20);
+		struct verdict *v = make_verdict(a, &both_failed);
+		static const struct disposition disposition = { .action = ACTION_REJECT };
+		struct failure_options options = { .authserv_id = SLICE("mx"),
+			.user_agent = SLICE("x") };
+		struct header_list header = { .count = 0 };
+		struct failure_message m = {
+			.verdict = v, .disposition = &disposition, .header = &header
+		};
+		struct failure_event e;
+		bool told;
+
+		v->dkim.signatures[0].domain = slice_str(cases[i].domain);
+		v->dmarc.alignments[0] = (struct dmarc_alignment){ .method = DMARC_BY_DKIM,
+			.domain = slice_str(cases[i].domain),
+			.compared = cases[i].compared,
+			.aligned = cases[i].aligned };
+		assert_true(failure_event_make(a, &options, &m, NOW, &e));
+		told = strstr(arena_str(a, e.fields), "DKIM-Domain: ") != NULL;
+		if (told != cases[i].told)
+			fail_msg("case %zu, %s: told %d", i, cases[i].domain, told);
+		arena_free(&a);
+	}
 }
 
 static void
@@ -584,6 +629,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options_of_fo),
+		cmocka_unit_test(signature_told),
 		cmocka_unit_test(golden),
 		cmocka_unit_test(lines),
 		cmocka_unit_test(nobody_left),
