@@ -191,7 +191,8 @@ const struct conf_setting conf_settings[] = {
 
 	{ .group = "What is done",
 	  .name = "on_policy_reject", .kind = CONF_WORD, .value = "reject", .words = reject_actions, AT(decide.on_policy_reject),
-	  .text = "Message that fails DMARC where the policy of the author's domain is reject." },
+	  .text = "Message that fails DMARC where the policy of the author's domain is reject and nothing speaks for it. RFC "
+		  "9989 section 7.4 would have such mail quarantined." },
 	{ .name = "on_policy_quarantine", .kind = CONF_WORD, .value = "quarantine", .words = fault_actions, AT(decide.on_policy_quarantine),
 	  .text = "The same where the policy is quarantine." },
 	{ .name = "on_temperror", .kind = CONF_WORD, .value = "tempfail", .words = error_actions, AT(decide.on_temperror),

@@ -123,10 +123,11 @@ add_methods(struct strbuf *b, const struct verdict *v)
 	add_signatures(b, v);
 }
 
+/* RFC 9989 7.2: with the word "DMARC", for those who sort replies by their text. */
 static void
 add_policy(struct strbuf *b, const struct dmarc_verdict *d)
 {
-	strbuf_printf(b, "; policy %s=%s of %s", d->policy_tag,
+	strbuf_printf(b, "; DMARC policy %s=%s of %s", d->policy_tag,
 	    dmarc_policy_word(d->requested_policy), shown(b->arena, d->policy_domain));
 	if (d->policy_test_mode)
 		strbuf_printf(b, ", in test mode (t=y): %s", dmarc_policy_word(d->policy));

@@ -125,7 +125,7 @@ def is_not_signed(s, login, author):
                  'reason="the login may not use this domain"')
         status, reply = s.handed_on(queue_id)
         same(status, "bounced", f"status of {queue_id} ({reply})")
-        contains(reply, "550 5.7.26", "no DKIM signature", f"policy p=reject of {domain}")
+        contains(reply, "550 5.7.26", "no DKIM signature", f"DMARC policy p=reject of {domain}")
 
 
 def own_domain(s):

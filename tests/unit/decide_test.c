@@ -559,14 +559,14 @@ sentences(void **state)
 	assert_string_equal(explain_dmarc(a, &v),
 	    "mail from a.example is not authenticated: SPF of evil.example is pass but not "
 	    "aligned; "
-	    "no DKIM signature; policy p=reject of a.example");
+	    "no DKIM signature; DMARC policy p=reject of a.example");
 	v.dkim.signatures = &s;
 	v.dkim.count = 1;
 	assert_string_equal(explain_dmarc(a, &v),
 	    "mail from a.example is not authenticated: SPF of evil.example is pass but not "
 	    "aligned; "
 	    "DKIM of a.example (selector s1) is fail: body hash did not verify (x\\x0ay); "
-	    "policy p=reject of a.example");
+	    "DMARC policy p=reject of a.example");
 	v.dmarc.result = DMARC_PASS;
 	v.dmarc.spf_aligned = true;
 	assert_string_equal(

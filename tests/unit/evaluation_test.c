@@ -58,7 +58,7 @@ static const struct row {
 		{ "From: ceo@good.example", "Subject: x" }, "Pay\r\n", .sign = false },
 	    ACTION_REJECT,
 	    "550 5.7.26 mail from good.example is not authenticated: SPF of evil.example is pass "
-	    "(ip4:198.51.100.5 of evil.example) but not aligned; no DKIM signature; policy "
+	    "(ip4:198.51.100.5 of evil.example) but not aligned; no DKIM signature; DMARC policy "
 	    "p=reject "
 	    "of good.example (queue id Q1)",
 	    NULL },
