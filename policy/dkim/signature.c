@@ -51,6 +51,8 @@ dkim_unquote(struct arena *a, struct slice text)
 	char *p = arena_alloc(a, text.len + 1);
 	size_t len = 0;
 
+	/* RFC 6376 2.11: FWS at arbitrary locations MUST be removed before decoding */
+	text = sig_squeeze(a, text);
 	for (size_t i = 0; i < text.len; i++) {
 		int high = i + 2 < text.len ? ascii_hex(text.p[i + 1]) : -1;
 		int low = i + 2 < text.len ? ascii_hex(text.p[i + 2]) : -1;
@@ -58,7 +60,7 @@ dkim_unquote(struct arena *a, struct slice text)
 		if (text.p[i] == '=' && high >= 0 && low >= 0) {
 			p[len++] = (char)(high << 4 | low);
 			i += 2;
-		} else if (!ascii_is_space(text.p[i])) {
+		} else {
 			p[len++] = text.p[i];
 		}
 	}

@@ -85,6 +85,8 @@ static const struct row {
 	{ "i= above", R "; i=@example" SIGNED, NULL, DKIM_R_IDENTITY, "" },
 	{ "i= looks like", R "; i=@evila.example" SIGNED, NULL, DKIM_R_IDENTITY, "" },
 	{ "i= without @", R "; i=a.example" SIGNED, NULL, DKIM_R_SYNTAX, "tag i has no" },
+	{ "i= folded anywhere", R "; i=us\r\n\ter=4\r\n 0a.exa\r\n mple" SIGNED, NULL, DKIM_R_NONE,
+	    "" },
 	{ "i= no domain", R "; i=@" SIGNED, NULL, DKIM_R_SYNTAX, "the domain of tag i is empty" },
 
 	/* RFC 6376 3.5: t= and x= */
