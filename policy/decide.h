@@ -4,10 +4,10 @@
  *              transaction, not by the field alone)
  * DESCRIPTION  Pure: no clock, no I/O, no logging, no state. The result of a check is never changed
  *              here, only what follows from it; every departure from what the domain owner asks for
- * is an override, named in log, header and report.
+ *              is an override, named in log, header and report.
  *
  *              Order: limits, faults of the author (From), DMARC (or, where DMARC can't be applied,
- * SPF and iprev by local choice). The first that asks for something decides.
+ *              SPF and iprev by local choice). The first that asks for something decides.
  */
 #ifndef ASSAY_DECIDE_H
 #define ASSAY_DECIDE_H

@@ -4,9 +4,9 @@
  * DESCRIPTION  A message that comes back to us before it leaves (from a list server, from a content
  *              filter) carries the Authentication-Results that we wrote when it came in. By now
  *              nothing would verify; what counts is what was found then (RFC 8617 4.1.1: the AAR
- * MUST contain the combined results, however many fields there are). Only for mail from hosts of
- * our own: anybody else's fields in our name are forged, and those in other names are not read at
- *              all, whatever methods and results they have (RFC 8601 2.7.6, 2.7.7).
+ *              MUST contain the combined results, however many fields there are). Only for mail
+ *              from hosts of our own: anybody else's fields in our name are forged, and those in
+ *              other names are not read at all, whatever they hold (RFC 8601 2.7.6, 2.7.7).
  */
 #ifndef ASSAY_OWN_RESULTS_H
 #define ASSAY_OWN_RESULTS_H

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NAME         failure_report - failure events as messages (RFC 5965 2, 3, 3.1, 3.3, 3.5, RFC 6591,
- * RFC 9991) SYNOPSIS     while (failure_report_next(db, arena, lookups, &options, now_s, &next,
- * &error) == 1) for each of next.count: sign and send next.messages[i]; DESCRIPTION  For the
- * sender's loop. Each call takes one event out of the queue, within the rate limit, asks who of its
- * ruf may have it, and makes one message for each of them. An event is given out once: it is lost
- * if the process dies before it is sent, which is better than two.
+ * NAME         failure_report - failure events as messages (RFC 6591, RFC 9991; RFC 5965 2, 3,
+ *              3.1, 3.3, 3.5)
+ * SYNOPSIS     while (failure_report_next(db, arena, lookups, &options, now_s, &next, &error) == 1)
+ *                      for each of next.count: sign and send next.messages[i];
+ * DESCRIPTION  For the sender's loop. Each call takes one event out of the queue, within the rate
+ *              limit, asks who of its ruf may have it, and makes one message for each of them. An
+ *              event is given out once: it is lost if the process dies before it is sent, which is
+ *              better than two.
  *
  *              The header of the message goes into text/rfc822-headers. Its subject is the
  *              message's with FW: before it (RFC 5965 2 f), redacted as the rest.

@@ -2,11 +2,11 @@
 /*
  * NAME         spf - Sender Policy Framework, RFC 7208
  * DESCRIPTION  spf_evaluate() is check_host() of section 4 for one identity (RFC 7208 2.2). Where
- * the RFC leaves a choice: a target-name that DNS can't hold is no match (4.8); an mx with more
- * than 10 hosts is refused before any is asked, so that their order can't decide (4.6.4); a void
- * lookup is counted once a term, for its own question, not for the hosts of an mx or ptr (4.6.4);
- * %{p} counts as a lookup the first time (4.6.4). DIAGNOSTICS  struct spf_verdict: reason says
- * which rule, detail which term and name.
+ *              the RFC leaves a choice: a target-name that DNS can't hold is no match (4.8); an mx
+ *              with more than 10 hosts is refused before any is asked, so that their order can't
+ *              decide (4.6.4); a void lookup is counted once a term, for its own question, not for
+ *              the hosts of an mx or ptr (4.6.4); %{p} counts as a lookup the first time (4.6.4).
+ * DIAGNOSTICS  struct spf_verdict: reason says which rule, detail which term and name.
  */
 #ifndef ASSAY_SPF_H
 #define ASSAY_SPF_H
