@@ -12,6 +12,10 @@
 #include "policy/base/limits.h"
 #include "policy/stamp.h"
 
+/* A wait at the end of a message is told to the MTA, once in this time: whatever waits there (DNS,
+ * a signature, the store) may take longer than the MTA has patience, Sendmail's being 10 s. */
+#define PROGRESS_EVERY_MS 2000
+
 struct message { /* all of it is zeroed between messages */
 	bool under_way;
 	bool awaited;		       /* a shutdown waits for it */
@@ -20,6 +24,8 @@ struct message { /* all of it is zeroed between messages */
 	struct outgoing *outgoing;     /* NULL: not ours to sign */
 	struct sealing *sealing;       /* NULL: not sealed */
 	uint64_t began_ms;
+	const struct mta *ending; /* NULL: its end has not come */
+	uint64_t progress_ms;	  /* the next one is told then; 0: none has been */
 	struct slice from, to;
 	size_t recipients;
 	struct slice recipient_list[LIMIT_RECIPIENTS]; /* the first of them */
@@ -30,7 +36,8 @@ struct session {
 	struct service *service;
 	struct arena *arena; /* of the message; reset between messages */
 	bool leading_space;
-	struct waiting waiting;
+	struct waiting waiting; /* ours, which tells the front's */
+	struct waiting front;
 	struct ip_address client;
 	char host[LIMIT_HELO_BYTES + 1];
 	char helo[LIMIT_HELO_BYTES + 1];
@@ -75,6 +82,28 @@ message_end(struct session *s)
 	arena_reset(s->arena);
 }
 
+static void
+on_wait(void *ctx)
+{
+	struct session *s = ctx;
+	struct message *m = &s->message;
+	uint64_t now = m->ending == NULL ? 0 : monotonic_ms();
+
+	if (m->ending != NULL && now >= m->progress_ms) {
+		(void)m->ending->calls->progress(m->ending->ctx);
+		m->progress_ms = now + PROGRESS_EVERY_MS;
+	}
+	waiting_begin(&s->front);
+}
+
+static void
+on_wait_over(void *ctx)
+{
+	struct session *s = ctx;
+
+	waiting_end(&s->front);
+}
+
 struct session *
 session_new(struct service *service, bool leading_space, const struct waiting *waiting)
 {
@@ -83,8 +112,9 @@ session_new(struct service *service, bool leading_space, const struct waiting *w
 	s->service = service_ref(service);
 	s->arena = arena_new(LIMIT_MESSAGE_MEMORY);
 	s->leading_space = leading_space;
+	s->waiting = (struct waiting){ on_wait, on_wait_over, s };
 	if (waiting != NULL)
-		s->waiting = *waiting;
+		s->front = *waiting;
 	return s;
 }
 
@@ -424,8 +454,6 @@ finish_evaluated(struct session *s, const struct mta *mta, struct slice queue_id
 	struct disposition d = { 0 };
 	const struct verdict *v;
 
-	/* Keys and policies may take as long as the DNS budget. */
-	(void)mta->calls->progress(mta->ctx);
 	v = evaluation_finish(s->message.evaluation);
 	decide(s->arena, &conf->decide, v, queue_id, &d);
 	return finish_message(
@@ -441,6 +469,7 @@ session_end_of_message(struct session *s, const struct mta *mta)
 
 	if (!s->message.under_way)
 		return ANSWER_CONTINUE;
+	s->message.ending = mta;
 	queue_id = arena_copy(s->arena, queue_id);
 	/* libmilter lets an MTA leave it out; without it there would be SPF only, and no DMARC. */
 	(void)session_end_of_headers(s, mta);

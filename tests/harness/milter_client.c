@@ -256,6 +256,30 @@ milter_receive_all(struct milter_client *c, void *bytes, size_t max)
 	return MILTER_NO_END;
 }
 
+size_t
+milter_without_progress(void *bytes, size_t len)
+{
+	unsigned char *p = bytes;
+	size_t kept = 0, at = 0;
+
+	while (len - at > 4) {
+		uint32_t size;
+		size_t whole;
+
+		memcpy(&size, p + at, 4);
+		whole = (size_t)ntohl(size) + 4;
+		if (whole > len - at)
+			break;
+		if (size == 0 || p[at + 4] != 'p') {
+			memmove(p + kept, p + at, whole);
+			kept += whole;
+		}
+		at += whole;
+	}
+	memmove(p + kept, p + at, len - at);
+	return kept + len - at;
+}
+
 /* One packet: command, and data with a NUL behind; the caller frees *data_r. */
 static int
 receive_packet(struct milter_client *c, char *command, char **data_r, size_t *len_r)

@@ -147,6 +147,9 @@ int milter_send_raw(struct milter_client *c, const void *bytes, size_t len);
 /* All bytes up to the end of the connection, at most max; MILTER_NO_END: it does not come. */
 #define MILTER_NO_END ((size_t)-1)
 size_t milter_receive_all(struct milter_client *c, void *bytes, size_t max);
+/* The same without signs of progress, which depend on how fast DNS was: the new length. What is no
+ * whole packet stays. */
+size_t milter_without_progress(void *bytes, size_t len);
 
 /* The edit of that kind and name number n (from 0), or NULL. name NULL: any. */
 const struct milter_edit *milter_find_edit(

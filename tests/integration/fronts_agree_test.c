@@ -245,6 +245,7 @@ talk(const struct rig *g, const char *name, struct said *said)
 	said->len = milter_receive_all(&c, said->bytes, SAID_MAX);
 	if (said->len == MILTER_NO_END)
 		fail_msg("%s: %s", name, c.error);
+	said->len = milter_without_progress(said->bytes, said->len);
 	milter_close(&c);
 }
 

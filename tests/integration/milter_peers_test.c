@@ -113,7 +113,7 @@ talk(const struct rig *g, const struct mta_script *s, size_t cut, unsigned char 
 	if (len == MILTER_NO_END)
 		fail_msg("cut at %zu: %s", cut, c.error);
 	milter_close(&c);
-	return len;
+	return milter_without_progress(said, len);
 }
 
 static void
