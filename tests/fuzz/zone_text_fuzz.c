@@ -47,7 +47,9 @@ same_record(const struct dns_record *a, const struct dns_record *b, enum dns_typ
 static void
 same_answer(const struct dns_answer *a, const struct dns_answer *b, enum dns_type type)
 {
-	must(a->status == b->status && a->reason == b->reason && a->count == b->count);
+	must(a->status == b->status && a->count == b->count);
+	/* Hundreds of records that nobody read can't be written. */
+	must(a->reason == b->reason || a->reason == DNS_R_RECORDS);
 	must(a->count <= LIMIT_DNS_RECORDS && (a->count > 0) == (a->status == DNS_OK));
 	/* The empty answers of a name share one TTL. */
 	must(a->ttl_s == b->ttl_s || a->status == DNS_NODATA);
