@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tests/bench/load.h"
-#include "tests/bench/measure.h"
+#include "tests/bench/median.h"
 #include "tests/bench/name_server.h"
 #include "tests/bench/process.h"
 
@@ -68,10 +68,10 @@ cold_measure(const struct lab *lab, enum subject_id id, const struct corpus *dis
 	if (all.count == 0)
 		return;
 	out->there = true;
-	out->all_s = measure_median(all.all_s, all.count);
-	out->after_s = measure_median(all.after_s, all.count);
-	out->cpu_ms = measure_median(all.cpu_ms, all.count);
-	out->p50_ms = measure_median(all.p50_ms, all.count);
+	out->all_s = median_of(all.all_s, all.count);
+	out->after_s = median_of(all.after_s, all.count);
+	out->cpu_ms = median_of(all.cpu_ms, all.count);
+	out->p50_ms = median_of(all.p50_ms, all.count);
 }
 
 /* All connections go in step: a last wave that is not full takes as long as the others. */

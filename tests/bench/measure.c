@@ -7,6 +7,7 @@
 
 #include "tests/bench/bench.h"
 #include "tests/bench/load.h"
+#include "tests/bench/median.h"
 #include "tests/bench/name_server.h"
 #include "tests/bench/process.h"
 
@@ -93,23 +94,6 @@ start_trial(struct trial *t, const struct table_plan *plan, enum subject_id id, 
 
 /* ---- medians ---- */
 
-static int
-compare_double(const void *a, const void *b)
-{
-	double x, y;
-
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	return x < y ? -1 : x > y;
-}
-
-double
-measure_median(double *values, size_t count)
-{
-	qsort(values, count, sizeof(values[0]), compare_double);
-	return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
 /* Of the member at that offset. */
 static double
 median(const struct numbers *rounds, size_t count, size_t offset)
@@ -118,7 +102,7 @@ median(const struct numbers *rounds, size_t count, size_t offset)
 
 	for (size_t i = 0; i < count; i++)
 		memcpy(&values[i], (const char *)&rounds[i] + offset, sizeof(values[i]));
-	return measure_median(values, count);
+	return median_of(values, count);
 }
 
 #define MEDIAN(t, n, member) median((t)->rounds, (n), offsetof(struct numbers, member))

@@ -55,7 +55,4 @@ struct memory {
 };
 void measure_memory(const struct table_plan *plan, enum subject_id id, struct memory *out);
 
-/* Sorts the values. */
-double measure_median(double *values, size_t count);
-
 #endif

@@ -15,6 +15,7 @@
 
 #include "report/writer.h"
 #include "tests/bench/load.h"
+#include "tests/bench/median.h"
 #include "tests/bench/name_server.h"
 #include "tests/bench/process.h"
 #include "tests/harness/child.h"
@@ -105,28 +106,11 @@ run_load(struct side *s, size_t messages)
 
 /* ---- comparing them ---- */
 
-static int
-compare_double(const void *a, const void *b)
-{
-	double x, y;
-
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	return x < y ? -1 : x > y;
-}
-
-static double
-median(double values[ROUNDS])
-{
-	qsort(values, ROUNDS, sizeof(values[0]), compare_double);
-	return values[ROUNDS / 2];
-}
-
 /* With what it does between rounds: commits that are due then. */
 static double
 cost_of(struct side *s, uint64_t whole_ns, size_t messages)
 {
-	return median(s->per_message_us) +
+	return median_of(s->per_message_us, ROUNDS) +
 	    (double)(whole_ns - s->in_rounds) / 1e3 / (double)(messages * ROUNDS);
 }
 
