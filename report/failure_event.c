@@ -232,31 +232,44 @@ dkim_fields(struct making *k)
 	field(k, "DKIM-Selector", s->selector);
 }
 
-/* RFC 6591 3.2.6, 4: the record that SPF began with, as a quoted string. */
+/* The SPF record at that name, as a quoted string (RFC 6591 4). */
+static void
+spf_record_field(struct making *k, struct slice domain, const struct dns_answer *answer)
+{
+	struct strbuf b;
+
+	for (size_t n = 0; n < answer->count; n++) {
+		struct slice text = answer->records[n].text;
+
+		if (!spf_record_version(text))
+			continue;
+		strbuf_init(&b, k->arena, 2 * REPORT_FAILURE_SPF_BYTES);
+		strbuf_printf(&b, "txt : %s : ", arena_str(k->arena, domain));
+		mail_quoted(&b, slice_sub(text, 0, REPORT_FAILURE_SPF_BYTES / 2));
+		field(k, "SPF-DNS", strbuf_slice(&b));
+	}
+}
+
+/* RFC 6591 3.2.6: once for every record that was used; an included one may be used twice. */
 static void
 spf_dns(struct making *k)
 {
 	const struct verdict *v = k->m->verdict;
-	struct strbuf b;
+	const struct spf_verdict *spf = &v->spf;
 
-	if (k->type != FAILURE_SPF && (k->type != FAILURE_DMARC || v->spf.result == SPF_PASS))
+	if (k->type != FAILURE_SPF && (k->type != FAILURE_DMARC || spf->result == SPF_PASS))
 		return;
 	for (size_t i = 0; i < v->lookup_count; i++) {
 		const struct lookup *l = &v->lookups[i];
+		size_t n = 0;
 
-		if (l->type != DNS_TXT || l->answer == NULL || l->answer->status != DNS_OK ||
-		    !slice_equal_nocase(l->name, v->spf.domain))
+		if (l->type != DNS_TXT || l->answer == NULL || l->answer->status != DNS_OK)
 			continue;
-		for (size_t n = 0; n < l->answer->count; n++) {
-			struct slice text = l->answer->records[n].text;
-
-			if (!spf_record_version(text))
-				continue;
-			strbuf_init(&b, k->arena, 2 * REPORT_FAILURE_SPF_BYTES);
-			strbuf_printf(&b, "txt : %s : ", arena_str(k->arena, v->spf.domain));
-			mail_quoted(&b, slice_sub(text, 0, REPORT_FAILURE_SPF_BYTES / 2));
-			field(k, "SPF-DNS", strbuf_slice(&b));
-		}
+		while (n < spf->record_domain_count &&
+		    !slice_equal_nocase(l->name, spf->record_domains[n]))
+			n++;
+		if (n < spf->record_domain_count)
+			spf_record_field(k, l->name, l->answer);
 	}
 }
 

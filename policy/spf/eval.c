@@ -33,6 +33,19 @@ spf_reason_section(enum spf_reason value)
 
 /* ---- one domain's record, RFC 7208 4.3 to 4.5 ---- */
 
+/* For who wants to say what the result came from. */
+static void
+note_record(struct spf_run *run, struct slice domain)
+{
+	struct spf_verdict *out = run->out;
+
+	/* Each but the first is a counted lookup. */
+	if (run->record_domains == NULL)
+		out->record_domains = run->record_domains = arena_array(run->arena,
+		    (size_t)run->options->max_lookups + 1, sizeof(*run->record_domains));
+	run->record_domains[out->record_domain_count++] = domain;
+}
+
 /* SPF_R_NONE with *record_r, or why not with *detail_r; *domain_r as far as it is known. */
 static enum spf_reason
 fetch_record(struct spf_run *run, struct slice name, struct slice *domain_r,
@@ -59,6 +72,8 @@ fetch_record(struct spf_run *run, struct slice name, struct slice *domain_r,
 		return SPF_R_DNS;
 	}
 	*record_r = spf_record_select(answer, &reason);
+	if (*record_r != NULL || reason == SPF_R_SEVERAL)
+		note_record(run, *domain_r);
 	if (*record_r == NULL) {
 		*detail_r = arena_printf(run->arena, "%s %s", spf_show_name(run, *domain_r),
 		    reason == SPF_R_SEVERAL		 ? "has more than one SPF record"

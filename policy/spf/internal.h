@@ -73,7 +73,8 @@ struct spf_run {
 	const struct spf_input *in;
 	struct spf_verdict *out;
 	struct spf_frame *top;
-	struct slice origin; /* the identity's domain in normal form, %{o} */
+	struct slice *record_domains; /* the verdict's, growing */
+	struct slice origin;	      /* the identity's domain in normal form, %{o} */
 	struct spf_macro_values macros;
 	bool macros_set; /* those that stay the same */
 	bool local_part_8bit;

@@ -84,7 +84,10 @@ struct spf_verdict {
 	struct slice
 	    record_domain;   /* where that term, or the fault, stood (behind include, redirect) */
 	struct slice record; /* that record's text */
-	uint32_t lookups;    /* terms that caused DNS lookups */
+	const struct slice *record_domains; /* whose records were used, in order: the identity's
+					       own, those of include and redirect */
+	size_t record_domain_count;
+	uint32_t lookups; /* terms that caused DNS lookups */
 	uint32_t void_lookups;
 	struct slice
 	    explanation; /* fail with exp= only: expanded text, printable ASCII, cut to limit */

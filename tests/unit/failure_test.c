@@ -28,6 +28,8 @@ struct found { /* a verdict in a few words */
 	enum dmarc_source source;
 };
 
+static const struct slice spf_domains[] = { { "author.example", 14 }, { "_spf.esp.example", 16 } };
+
 static struct verdict *
 make_verdict(struct arena *a, const struct found *f)
 {
@@ -37,7 +39,10 @@ make_verdict(struct arena *a, const struct found *f)
 	assert_int_equal(ip_parse(SLICE("192.0.2.7"), &v->connection.client), 0);
 	v->has_message = true;
 	v->reverse_path = SLICE("jane.doe+x@author.example");
-	v->spf = (struct spf_verdict){ .result = f->spf, .domain = SLICE("author.example") };
+	v->spf = (struct spf_verdict){ .result = f->spf,
+		.domain = SLICE("author.example"),
+		.record_domains = spf_domains,
+		.record_domain_count = 2 };
 	v->dmarc = (struct dmarc_verdict){
 		.result = f->dmarc,
 		.source = f->source == DMARC_S_NOWHERE ? DMARC_S_AUTHOR : f->source,
@@ -208,7 +213,7 @@ sample_event(struct arena *a, const struct found *found, bool redact)
 	struct verdict *v = make_verdict(a, found);
 	struct dns_record *records = arena_array(a, 2, sizeof(*records));
 	struct dns_answer *answer = arena_alloc(a, sizeof(*answer));
-	struct lookup *lookup = arena_alloc(a, sizeof(*lookup));
+	struct lookup *lookups = arena_array(a, 3, sizeof(*lookups));
 	struct failure_options options = { .redact = redact,
 		.key = { 1, 2, 3 },
 		.authserv_id = SLICE("mx.receiver.example"),
@@ -226,9 +231,11 @@ sample_event(struct arena *a, const struct found *found, bool redact)
 	records[0].text = SLICE("v=spf10 is another thing");
 	records[1].text = SLICE("v=spf1 ip4:192.0.2.1 -all");
 	*answer = (struct dns_answer){ .status = DNS_OK, .count = 2, .records = records };
-	*lookup = (struct lookup){ SLICE("author.example"), DNS_TXT, answer, 0, false };
-	v->lookups = lookup;
-	v->lookup_count = 1;
+	lookups[0] = (struct lookup){ SLICE("author.example"), DNS_TXT, answer, 0, false };
+	lookups[1] = (struct lookup){ SLICE("helo.example"), DNS_TXT, answer, 0, false };
+	lookups[2] = (struct lookup){ SLICE("_spf.esp.example"), DNS_TXT, answer, 0, false };
+	v->lookups = lookups;
+	v->lookup_count = 3;
 	for (size_t i = 0; i < sizeof(sample_header) / sizeof(sample_header[0]); i++)
 		header_list_add(&header, a, slice_str(sample_header[i].name),
 		    slice_str(sample_header[i].value));

@@ -478,6 +478,47 @@ cuts_explanations(void **state)
 	world_close(&w);
 }
 
+/* Whose records were used (RFC 6591 3.2.6), whatever came of them. */
+static void
+names_records(void **state)
+{
+	static const struct {
+		const char *zone, *want;
+	} cases[] = {
+		{ "x.example A 300 192.0.2.1\n", "" },
+		{ D("v=spf1 -all"), "d.example " },
+		{ D("v=spf1 include:i.example redirect=r.example") "i.example TXT 300 \"v=spf1 "
+								   "-all\"\n"
+								   "r.example TXT 300 \"v=spf1 "
+								   "foo\"\n",
+		    "d.example i.example r.example " },
+		{ D("v=spf1 include:i.example") "i.example TXT 300 \"v=spf10\"\n", "d.example " },
+		{ D("v=spf1 -all") D("v=spf1 ~all"), "d.example " },
+		{ D("v=spf1 ip4:192.0.2.1 include:i.example"), "d.example " },
+		/* One more than there may be lookups. */
+		{ D("v=spf1 include:d.example"),
+		    "d.example d.example d.example d.example d.example d.example d.example "
+		    "d.example "
+		    "d.example d.example d.example " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct row row = { .zone = cases[i].zone };
+		struct spf_verdict v;
+		struct strbuf got;
+		struct world w;
+
+		world_open(&w, row.zone);
+		evaluate(&w, &row, &spf_defaults, &v);
+		strbuf_init(&got, w.arena, 1000);
+		for (size_t n = 0; n < v.record_domain_count; n++)
+			strbuf_printf(&got, "%.*s ", SLICE_ARG(v.record_domains[n]));
+		assert_slice(strbuf_slice(&got), cases[i].want);
+		world_close(&w);
+	}
+}
+
 static void
 has_words(void **state)
 {
@@ -502,6 +543,7 @@ main(void)
 		cmocka_unit_test(keeps_limits),
 		cmocka_unit_test(honours_options),
 		cmocka_unit_test(cuts_explanations),
+		cmocka_unit_test(names_records),
 		cmocka_unit_test(has_words),
 	};
 
