@@ -228,8 +228,8 @@ evaluation_end_of_headers(struct evaluation *ev)
 	if (e->options.diagnose_all || !spf_will_do(v))
 		dkim_verifier_watch(ev->dkim, e->options.diagnose_all);
 	if (e->options.check_arc)
-		ev->arc = arc_verifier_new(
-		    ev->arena, e->crypto, ev->lookups, &e->options.arc, &ev->header, v->now_s);
+		ev->arc = arc_verifier_new(ev->arena, e->crypto, ev->lookups, &e->options.arc,
+		    &ev->header, v->now_s, dkim_verifier_bodies(ev->dkim));
 	dmarc_prefetch(ev->lookups, &e->options.dmarc, &v->author);
 }
 
@@ -242,14 +242,9 @@ evaluation_header_list(const struct evaluation *ev)
 bool
 evaluation_body(struct evaluation *ev, struct slice chunk)
 {
-	bool more = false;
-
 	ev->verdict.body_bytes += chunk.len;
-	if (ev->dkim != NULL)
-		more = dkim_verifier_body(ev->dkim, chunk);
-	if (ev->arc != NULL)
-		more = arc_verifier_body(ev->arc, chunk) || more;
-	return more;
+	/* For ARC as well. */
+	return ev->dkim != NULL && dkim_verifier_body(ev->dkim, chunk);
 }
 
 /*

@@ -48,9 +48,14 @@ struct arc_verdict {
 };
 
 struct arc_verifier;
+struct sig_bodies; /* policy/sig/sig.h */
 
+/* bodies: the digests that another verifier feeds, finishes before this one, and frees; NULL: those
+ * of its own. */
 struct arc_verifier *arc_verifier_new(struct arena *a, const struct crypto *c, struct lookups *l,
-    const struct arc_options *options, const struct header_list *header, int64_t now_s);
+    const struct arc_options *options, const struct header_list *header, int64_t now_s,
+    struct sig_bodies *bodies);
+/* False: no more of the body is needed; at once where the digests are another's. */
 bool arc_verifier_body(struct arc_verifier *v, struct slice chunk);
 void arc_verifier_finish(struct arc_verifier *v, struct arc_verdict *out);
 void arc_verifier_fini(struct arc_verifier **v);

@@ -16,6 +16,7 @@ struct arc_verifier {
 	const char *fault; /* NULL, or why the chain fails already */
 	bool any_field;	   /* there is a chain, or what is left of one */
 	struct sig_bodies *bodies;
+	bool bodies_shared; /* another verifier's */
 	struct sig_fields *fields;
 	struct digest *digest;	  /* of one header after the other */
 	struct sig_header hasher; /* around it; keeps its room: a chain has a hundred signatures */
@@ -33,7 +34,8 @@ has_arc_field(const struct header_list *header)
 
 struct arc_verifier *
 arc_verifier_new(struct arena *a, const struct crypto *c, struct lookups *l,
-    const struct arc_options *options, const struct header_list *header, int64_t now_s)
+    const struct arc_options *options, const struct header_list *header, int64_t now_s,
+    struct sig_bodies *bodies)
 {
 	struct arc_verifier *v = arena_alloc(a, sizeof(*v));
 
@@ -46,7 +48,8 @@ arc_verifier_new(struct arena *a, const struct crypto *c, struct lookups *l,
 	v->any_field = has_arc_field(header);
 	if (!v->any_field || arc_chain_read(a, header, &v->chain, &v->fault) != 0)
 		return v;
-	v->bodies = sig_bodies_new(a, c);
+	v->bodies_shared = bodies != NULL;
+	v->bodies = bodies != NULL ? bodies : sig_bodies_new(a, c);
 	v->fields = sig_fields_new(a, header);
 	for (uint32_t i = v->chain.count; i > 0; i--) {
 		struct arc_set *set = &v->chain.sets[i - 1];
@@ -76,7 +79,7 @@ arc_verifier_new(struct arena *a, const struct crypto *c, struct lookups *l,
 bool
 arc_verifier_body(struct arc_verifier *v, struct slice chunk)
 {
-	return v->bodies != NULL && sig_bodies_update(v->bodies, chunk);
+	return v->bodies != NULL && !v->bodies_shared && sig_bodies_update(v->bodies, chunk);
 }
 
 /* NULL when it verifies, else why not. */
@@ -223,7 +226,8 @@ arc_verifier_finish(struct arc_verifier *v, struct arc_verdict *out)
 		out->selector = seal->tags.selector;
 		v->digest = digest_new(v->crypto);
 		sig_header_init(&v->hasher, v->arena, v->digest, SIG_RELAXED);
-		sig_bodies_end(v->bodies);
+		if (!v->bodies_shared)
+			sig_bodies_end(v->bodies);
 		v->fault = check_chain(v);
 	}
 	/* RFC 8617 5.2.1: whatever went wrong, DNS included, is permanent. */
@@ -241,7 +245,8 @@ arc_verifier_fini(struct arc_verifier **v)
 {
 	if (*v == NULL)
 		return;
-	sig_bodies_fini(&(*v)->bodies);
+	if (!(*v)->bodies_shared)
+		sig_bodies_fini(&(*v)->bodies);
 	digest_free(&(*v)->digest);
 	*v = NULL;
 }

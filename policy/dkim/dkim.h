@@ -116,6 +116,7 @@ struct dkim_verdict {
 };
 
 struct dkim_verifier;
+struct sig_bodies; /* policy/sig/sig.h */
 
 /*
  * Read all DKIM-Signature fields, choose the ones to verify (d= equal to an author domain first,
@@ -134,6 +135,10 @@ struct dkim_verifier *dkim_verifier_new(struct arena *a, const struct crypto *c,
  * made of parts, a second digest of its first LIMIT_DIAGNOSIS_BYTES.
  */
 void dkim_verifier_watch(struct dkim_verifier *v, bool all);
+
+/* The body's digests, for who wants some of the same body: sig_bodies_add() before it comes. The
+ * verifier feeds, finishes and frees them. */
+struct sig_bodies *dkim_verifier_bodies(struct dkim_verifier *v);
 
 /* Body in chunks cut anywhere. False: no signature needs more of it (the MTA may skip the rest). */
 bool dkim_verifier_body(struct dkim_verifier *v, struct slice chunk);

@@ -110,6 +110,12 @@ dkim_verifier_watch(struct dkim_verifier *v, bool all)
 	}
 }
 
+struct sig_bodies *
+dkim_verifier_bodies(struct dkim_verifier *v)
+{
+	return v->bodies;
+}
+
 bool
 dkim_verifier_body(struct dkim_verifier *v, struct slice chunk)
 {

@@ -178,7 +178,7 @@ run_arc(struct world_fixed *w)
 	const struct bench_message *m = &w->sealed;
 	struct lookups *l = lookups_new(w->arena, w->resolver, &evaluator_defaults.lookups);
 	struct arc_verifier *v = arc_verifier_new(
-	    w->arena, w->crypto, l, &evaluator_defaults.arc, &m->header, NOW_S);
+	    w->arena, w->crypto, l, &evaluator_defaults.arc, &m->header, NOW_S, NULL);
 	struct arc_verdict out;
 
 	(void)arc_verifier_body(v, m->body);

@@ -200,7 +200,7 @@ validate(struct arena *a, const struct header_list *header, struct slice body)
 	static const struct slice sealers[] = { SLICE("list.example") };
 	const struct lookups_limits limits = { 60000, 60000, 200 };
 	struct lookups *l = lookups_new(a, once.resolver, &limits);
-	struct arc_verifier *v = arc_verifier_new(a, once.crypto, l, &options, header, NOW_S);
+	struct arc_verifier *v = arc_verifier_new(a, once.crypto, l, &options, header, NOW_S, NULL);
 	struct arc_verdict out;
 	const char *comment = NULL;
 

@@ -87,7 +87,7 @@ verify_file(void *ctx, const char *path, const char *name)
 	struct test_message m;
 
 	test_message_read(a, read_file(a, path), &m);
-	v = arc_verifier_new(a, s->world.crypto, lookups, &options, &m.header, time(NULL));
+	v = arc_verifier_new(a, s->world.crypto, lookups, &options, &m.header, time(NULL), NULL);
 	(void)arc_verifier_body(v, m.body);
 	arc_verifier_finish(v, &verdict);
 	(void)printf(

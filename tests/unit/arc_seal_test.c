@@ -92,7 +92,7 @@ static struct arc_verdict
 validate_at(struct lab *l, const char *body, int64_t now_s)
 {
 	struct arc_verifier *v = arc_verifier_new(
-	    l->w.arena, l->w.crypto, l->w.lookups, &options, &l->header, now_s);
+	    l->w.arena, l->w.crypto, l->w.lookups, &options, &l->header, now_s, NULL);
 	struct arc_verdict verdict;
 
 	(void)arc_verifier_body(v, slice_str(body));

@@ -5,6 +5,7 @@
 
 #include "policy/arc/arc.h"
 #include "policy/base/strbuf.h"
+#include "policy/sig/sig.h"
 #include "policy/syntax/base64.h"
 #include "tests/support/dkim_signer.h"
 #include "tests/support/support.h"
@@ -107,15 +108,37 @@ seal(struct chain *c, uint32_t instance, const struct seal *odd)
 		a, "%s%s", unsigned_seal, base64_encode(a, test_key_sign(a, c->key, digest)).p));
 }
 
+/* bodies: as in arc_verifier_new(). */
+static void
+validate_by(struct chain *c, const char *body, struct sig_bodies *bodies, struct arc_verdict *out)
+{
+	struct arc_verifier *v = arc_verifier_new(
+	    c->world.arena, c->world.crypto, c->world.lookups, &options, &c->header, NOW, bodies);
+
+	if (bodies == NULL) {
+		(void)arc_verifier_body(v, slice_str(body));
+	} else {
+		assert_false(arc_verifier_body(v, slice_str(body)));
+		(void)sig_bodies_update(bodies, slice_str(body));
+		sig_bodies_end(bodies);
+	}
+	arc_verifier_finish(v, out);
+	arc_verifier_fini(&v);
+}
+
+/* With digests of its own, and with those of another verifier. */
 static void
 validate(struct chain *c, const char *body, struct arc_verdict *out)
 {
-	struct arc_verifier *v = arc_verifier_new(
-	    c->world.arena, c->world.crypto, c->world.lookups, &options, &c->header, NOW);
+	struct sig_bodies *shared = sig_bodies_new(c->world.arena, c->world.crypto);
+	struct arc_verdict other;
 
-	(void)arc_verifier_body(v, slice_str(body));
-	arc_verifier_finish(v, out);
-	arc_verifier_fini(&v);
+	validate_by(c, body, NULL, out);
+	validate_by(c, body, shared, &other);
+	assert_int_equal(other.result, out->result);
+	assert_int_equal(other.oldest_pass, out->oldest_pass);
+	assert_true(slice_equal(other.reason, out->reason));
+	sig_bodies_fini(&shared);
 }
 
 static const struct row {

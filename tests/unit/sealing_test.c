@@ -134,7 +134,7 @@ static struct arc_verdict
 validate(struct lab *l)
 {
 	struct arc_verifier *v = arc_verifier_new(
-	    l->w.arena, l->w.crypto, l->w.lookups, &arc_options, &l->header, DKIM_LAB_NOW_S);
+	    l->w.arena, l->w.crypto, l->w.lookups, &arc_options, &l->header, DKIM_LAB_NOW_S, NULL);
 	struct arc_verdict verdict;
 
 	(void)arc_verifier_body(v, SLICE("Hi.\r\n"));

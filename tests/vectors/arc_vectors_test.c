@@ -39,8 +39,8 @@ on_end_of_header(void *ctx)
 {
 	struct run *r = ctx;
 
-	r->verifier = arc_verifier_new(
-	    r->world.arena, r->world.crypto, r->world.lookups, &options, &r->header, r->now_s);
+	r->verifier = arc_verifier_new(r->world.arena, r->world.crypto, r->world.lookups, &options,
+	    &r->header, r->now_s, NULL);
 }
 
 static void
@@ -252,7 +252,8 @@ validate_sealed(struct signing *g, const struct test_message *m, const struct ar
 	header_list_add(&list, a, SLICE("ARC-Authentication-Results"), set->results);
 	for (size_t i = 0; i < m->header.count; i++)
 		header_list_add(&list, a, m->header.fields[i].name, m->header.fields[i].value);
-	v = arc_verifier_new(a, g->world.crypto, g->world.lookups, &options, &list, SUITE_TIME);
+	v = arc_verifier_new(
+	    a, g->world.crypto, g->world.lookups, &options, &list, SUITE_TIME, NULL);
 	(void)arc_verifier_body(v, m->body);
 	arc_verifier_finish(v, &verdict);
 	arc_verifier_fini(&v);
