@@ -98,21 +98,39 @@ finish(struct round *r, const struct deliver_done *done)
 	bug("failure: delivery %d", (int)done->result);
 }
 
-/* The messages of one event, as many at once as there are slots. */
+/* The text is the database's until its next call. */
 static int
-send_event(struct round *r)
+fail(struct round *r)
+{
+	*r->error_r = arena_str(r->arena, slice_str(*r->error_r));
+	return -1;
+}
+
+/* As many at once as there are slots. Where the database fails, what is under way is waited for all
+ * the same: its messages are read by the threads of deliver. */
+static int
+send_messages(struct round *r)
 {
 	struct deliver_done done;
 	size_t next = 0;
+	int rc = 0;
 
-	r->accepted = r->refused = 0;
-	while (next < r->reports.count || deliver_under_way(r->deliver) > 0) {
-		while (next < r->reports.count && deliver_has_room(r->deliver))
+	while ((rc == 0 && next < r->reports.count) || deliver_under_way(r->deliver) > 0) {
+		while (rc == 0 && next < r->reports.count && deliver_has_room(r->deliver))
 			if (start(r, &r->reports.messages[next++]) != 0)
-				return -1;
+				rc = fail(r);
 		if (deliver_wait(r->deliver, WAIT_MS, &done) && finish(r, &done) != 0)
-			return -1;
+			rc = fail(r);
 	}
+	return rc;
+}
+
+static int
+send_event(struct round *r)
+{
+	r->accepted = r->refused = 0;
+	if (send_messages(r) != 0)
+		return -1;
 	if (r->reports.count == 0 || r->accepted + r->refused > 0)
 		return 0;
 	return failure_queue_return(

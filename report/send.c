@@ -339,18 +339,30 @@ begin_some(struct round *r)
 	return 0;
 }
 
+/* Nothing new is begun. The text is the database's until its next call. */
+static int
+fail(struct round *r)
+{
+	r->ending = true;
+	*r->error_r = arena_str(r->arena, slice_str(*r->error_r));
+	return -1;
+}
+
+/* Where the database fails, what is under way is waited for all the same: its messages are read by
+ * the threads of deliver, and what is cut off may have been taken. */
 static int
 play(struct round *r)
 {
 	struct deliver_done done;
+	int rc = 0;
 
 	do {
 		if (!must_stop(r) && begin_some(r) != 0)
-			return -1;
+			rc = fail(r);
 		if (deliver_wait(r->deliver, WAIT_MS, &done) && finish(r, &done) != 0)
-			return -1;
+			rc = fail(r);
 	} while (deliver_under_way(r->deliver) > 0);
-	return 0;
+	return rc;
 }
 
 /* *count_r: how many were due. */

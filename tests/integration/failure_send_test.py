@@ -131,6 +131,19 @@ def check_trouble(folder, dns_port):
         expect("who refused one is left alone", len(sink.asked), asked)
 
 
+def check_store_fails(folder, dns_port):
+    """While a message is under way the fate of another can't be recorded."""
+    with Sink() as sink:
+        sink.slow, sink.rcpt = {"slow"}, {"gone": ["550 5.1.1 as asked"]}
+        case = FailureCase(folder, dns_port, sink.url, ON).queue("mailto:slow@owner.example mailto:gone@owner.example")
+        with sqlite3.connect(case.file) as db:
+            db.execute("CREATE TRIGGER fault BEFORE INSERT ON suppression BEGIN SELECT RAISE(ABORT, 'as asked'); END")
+        db.close()
+        run = case.send()
+        expect("a store that fails: status", (run.returncode, "as asked" in run.text), (70, True))
+        expect("what was begun is sent", recipients(sink), ["slow@owner.example"])
+
+
 def check_fleet(folder, dns_port):
     """Each node sends its own, whoever makes the fleet's reports; who refused one of them is left alone by all."""
     postgres = Postgres(folder)
@@ -168,7 +181,7 @@ def main():
     nsd = Nsd(folder, ZONE)
     try:
         nsd.start()
-        checks = [check_sent, check_off, check_limits, check_trouble]
+        checks = [check_sent, check_off, check_limits, check_trouble, check_store_fails]
         if binaries() is None:
             print("a fleet: skipped, PostgreSQL is not installed")
         else:

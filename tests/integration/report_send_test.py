@@ -191,6 +191,23 @@ def check_refusals(folder, dns_port):
         expect("and left alone", "r450@d1.example until" in case.report("list").text, True)
 
 
+def check_store_fails(folder, dns_port):
+    """While a message is under way the fate of another can't be recorded."""
+    with Sink() as sink:
+        sink.slow = {"slow"}
+        case = Case(folder, dns_port, sink.url).fill(1, 200, 1, "mailto:slow@d1.example").fill(2, 1, 1)
+        case.report("suppress", "rua@d1.example")  # or it would have to wait for the slow one, or that for it
+        with sqlite3.connect(case.file) as db:
+            db.execute("CREATE TRIGGER fault BEFORE UPDATE OF state ON outbox_delivery WHEN NEW.address = 'rua@d2.example' "
+                       "BEGIN SELECT RAISE(ABORT, 'as asked'); END")
+        db.close()
+        run = case.send()
+        expect("a store that fails: status", (run.returncode, "as asked" in run.text), (70, True))
+        got = [m for m in sink.messages if m.recipients == ["slow@d1.example"]]
+        expect("what was begun is sent whole", [counted(message_of(m.text)[3]) for m in got], [200])
+        expect("and recorded", recorded(case), 1)
+
+
 def check_limits(folder, dns_port):
     with Sink() as sink:
         case = Case(folder, dns_port, sink.url, "report_limit = 4\n").fill(6, 1, 1)
@@ -478,7 +495,7 @@ def main():
     nsd = Nsd(folder, zone)
     try:
         nsd.start()
-        checks = [check_server, check_destinations, check_refusals, check_limits, check_no_harm, check_bounces,
+        checks = [check_server, check_destinations, check_refusals, check_store_fails, check_limits, check_no_harm, check_bounces,
                   check_dry_run, check_terminal, check_order, check_busy_store, check_misuse]
         if binaries() is None:
             print("a fleet: skipped, PostgreSQL is not installed")

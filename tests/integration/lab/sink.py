@@ -82,6 +82,8 @@ class _Session(socketserver.StreamRequestHandler):
         self.say(reply)
 
     def _data(self, sink, taken):
+        if taken.recipients[0].partition("@")[0] in sink.slow:
+            sink.awake.wait(1)
         self.say("354 go")
         lines = []
         for line in self.rfile:
@@ -105,10 +107,10 @@ class _Server(socketserver.ThreadingTCPServer):
 
 class Sink:
     """rcpt, data: local part -> replies, one after the other, the last again and again. hanging: local
-    parts that get no reply at all. port 0: any that is free; with: stopped at the end."""
+    parts that get no reply at all; slow: one to DATA after a second. port 0: any that is free; with: stopped at the end."""
 
     def __init__(self, address="127.0.0.1", port=0):
-        self.rcpt, self.data, self.hanging = {}, {}, set()
+        self.rcpt, self.data, self.hanging, self.slow = {}, {}, set(), set()
         self.connections = 0
         self.greeting = None
         self.starttls = self.silent = False
