@@ -241,13 +241,16 @@ static int
 recover(struct writer *w, const char **error_r)
 {
 	struct journal_recovery found;
+	int rc;
 
 	if (w->recovered)
 		return 0;
-	if (journal_recover(w->journal, w->file.store, w->file.db, &found, error_r) != 0)
-		return -1;
+	rc = journal_recover(w->journal, w->file.store, w->file.db, &found, error_r);
+	/* The next attempt does not find it any more. */
 	if (found.set_aside != NULL)
 		tell_set_aside(w, found.set_aside);
+	if (rc != 0)
+		return -1;
 	(void)pthread_mutex_lock(&w->lock);
 	w->recovered = true;
 	(void)pthread_cond_broadcast(&w->space);

@@ -99,6 +99,46 @@ a_damaged_file_is_set_aside(void **state)
 }
 
 static void
+note_if_kept(void *ctx, const char *text)
+{
+	if (text != NULL && strstr(text, "is kept as") != NULL)
+		atomic_fetch_add((atomic_uint *)ctx, 1);
+}
+
+static void
+a_foreign_journal_is_told_of_though_no_other_can_be_made(void **state)
+{
+	char file[128], next[160];
+	atomic_uint kept = 0;
+	const struct writer_options options = { .file = file,
+		.wait_ms = 200,
+		.period_s = 86400,
+		.interval_ms = RIG_INTERVAL_MS,
+		.trouble = note_if_kept,
+		.ctx = &kept };
+	const char text[] = "assayJ1\n12345678 and then the rows of an earlier assay";
+	struct arena *a = arena_new(1 << 20);
+	struct writer *w;
+	FILE *f;
+
+	(void)state;
+	(void)snprintf(file, sizeof(file), "%s", writer_rig_file("foreign.db"));
+	(void)snprintf(next, sizeof(next), "%s.pending.new", file);
+	f = fopen(writer_rig_file("foreign.db.pending"), "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(mkdir(next, 0700), 0);
+	w = writer_open(&options);
+	assert_int_equal(add_numbered(w, a, 0), WRITER_LATE);
+	assert_int_equal(rmdir(next), 0);
+	wait_until_safe(w, 1);
+	writer_close(&w);
+	assert_int_equal(atomic_load(&kept), 1);
+	arena_free(&a);
+}
+
+static void
 a_removed_file_is_made_anew(void **state)
 {
 	char file[128];
@@ -292,6 +332,7 @@ main(void)
 		cmocka_unit_test(a_locked_file_holds_up_one_message),
 		cmocka_unit_test(a_missing_folder_may_come_later),
 		cmocka_unit_test(a_damaged_file_is_set_aside),
+		cmocka_unit_test(a_foreign_journal_is_told_of_though_no_other_can_be_made),
 		cmocka_unit_test(a_removed_file_is_made_anew),
 		cmocka_unit_test(what_is_reported_gives_way),
 		cmocka_unit_test(a_journal_that_can_not_be_read_is_kept),
