@@ -2,6 +2,7 @@
 #include "milter/record.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -14,7 +15,8 @@
 #include "report/exempt.h"
 #include "report/writer.h"
 
-#define FOLDER_MODE 0750
+#define FOLDER_MODE  0750
+#define LOGGED_BYTES 640 /* of what was logged last; more is not compared */
 
 struct recorder {
 	atomic_uint refs;
@@ -25,6 +27,7 @@ struct recorder {
 
 	/* the writer's thread alone */
 	time_t logged_s; /* 0: not since it worked */
+	char logged[LOGGED_BYTES];
 };
 
 static time_t
@@ -34,6 +37,14 @@ monotonic_s(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec;
+}
+
+/* One fault may hide another, and what was done about one is told only once. */
+static bool
+was_just_logged(const struct recorder *r, const char *text, time_t now)
+{
+	return r->logged_s != 0 && now - r->logged_s < RECORD_LOG_EVERY_S &&
+	    strncmp(r->logged, text, LOGGED_BYTES - 1) == 0;
 }
 
 static void
@@ -49,9 +60,10 @@ trouble(void *ctx, const char *text)
 		r->logged_s = 0;
 		return;
 	}
-	if (r->logged_s != 0 && now - r->logged_s < RECORD_LOG_EVERY_S)
+	if (was_just_logged(r, text, now))
 		return;
 	r->logged_s = now;
+	(void)snprintf(r->logged, sizeof(r->logged), "%s", text);
 	log_line(LOG_LEVEL_ERROR, "report store: %s; mail goes on without, late=%llu lost=%llu",
 	    text, (unsigned long long)atomic_load(&r->traffic->rows_late),
 	    (unsigned long long)atomic_load(&r->traffic->rows_lost));

@@ -4,8 +4,8 @@
  * DESCRIPTION  A recorder is the writer of one store (report/writer.h) with the log and the
  *              counters of the daemon. Services share it by counted reference as long as the file
  *              stays the same, so a reload does not interrupt it: a file has one writer.
- * DIAGNOSTICS  Trouble never holds up mail: it is logged, at most once in RECORD_LOG_EVERY_S, and
- *              counted in struct traffic.
+ * DIAGNOSTICS  Trouble never holds up mail: it is logged, while it is the same at most once in
+ *              RECORD_LOG_EVERY_S, and counted in struct traffic.
  */
 #ifndef ASSAY_RECORD_H
 #define ASSAY_RECORD_H

@@ -199,6 +199,30 @@ a_damaged_store_is_set_aside(void **state)
 	assert_int_equal(stored(store_file), 2);
 }
 
+/* A fault of a moment ago hides no other. */
+static void
+two_faults_are_both_logged(void **state)
+{
+	char folder[128], path[160];
+	struct rig g;
+
+	(void)new_store(state);
+	(void)snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(store_file, '/') - store_file),
+	    store_file);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s.pending", store_file);
+	write_file(path, "%040d this is a journal of another layout", 7);
+	(void)snprintf(path, sizeof(path), "%s.pending.new", store_file);
+	assert_int_equal(mkdir(path, 0700), 0); /* so none can be made */
+	rig_open(&g, state, false, store_setting);
+	assert_true(child_logged(&g.assayd, ".pending.other-", 1, WAIT_MS));
+	assert_true(child_logged(&g.assayd, "Is a directory; mail goes on without", 1, WAIT_MS));
+	assert_int_equal(rmdir(path), 0);
+	expect_alive(&g);
+	rig_close(&g);
+	assert_int_equal(stored(store_file), 1);
+}
+
 /* ---- reload ---- */
 
 static void
@@ -237,6 +261,7 @@ main(void)
 		CASE(answered_messages_survive_kill_9),
 		CASE(a_locked_store_holds_up_no_mail),
 		CASE(a_damaged_store_is_set_aside),
+		CASE(two_faults_are_both_logged),
 		CASE(a_reload_keeps_or_changes_the_store),
 	};
 
