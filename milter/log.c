@@ -127,6 +127,8 @@ write_stderr(const char *text)
 void
 log_gather(struct log_gathered *g)
 {
+	if (g != NULL && g->size > LOG_GATHERED_BYTES)
+		bug("log_gather: %zu bytes", g->size);
 	log_flush();
 	gathered = g;
 }
@@ -136,6 +138,7 @@ log_flush(void)
 {
 	if (gathered == NULL || gathered->len == 0)
 		return;
+	/* As one, for the lines of other threads: so it is no more than LOG_GATHERED_BYTES. */
 	if (write(STDERR_FILENO, gathered->text, gathered->len) < 0)
 		gathered->len = 0; /* nowhere left to say so */
 	gathered->len = 0;

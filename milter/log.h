@@ -13,6 +13,7 @@
 #ifndef ASSAY_LOG_H
 #define ASSAY_LOG_H
 
+#include <limits.h>
 #include <stdarg.h>
 
 #include "conf/conf.h"
@@ -31,9 +32,13 @@ void log_text(enum log_level level, const char *text);
 /* One log line a line of text. */
 void log_lines(enum log_level level, const char *prefix, const char *text);
 
+/* What a pipe takes as one even when it is nearly full and others write to it (POSIX). */
+#define LOG_GATHERED_BYTES PIPE_BUF
+
 struct log_gathered {
-	char *text; /* the owner's */
-	size_t size, len;
+	char *text;  /* the owner's */
+	size_t size; /* at most LOG_GATHERED_BYTES */
+	size_t len;
 };
 
 /* From now on lines of the calling thread stay in g until log_flush(), or until it is full; NULL:

@@ -80,11 +80,11 @@ run_worker(void *arg)
 
 	w->team = t;
 	/* Not zeroed: pages that no message needs stay untouched. */
-	w->input = malloc(WORKER_INPUT_BYTES + WORKER_LOG_BYTES);
+	w->input = malloc(WORKER_INPUT_BYTES + LOG_GATHERED_BYTES);
 	if (w->input == NULL)
-		out_of_memory(WORKER_INPUT_BYTES + WORKER_LOG_BYTES);
+		out_of_memory(WORKER_INPUT_BYTES + LOG_GATHERED_BYTES);
 	w->log = (struct log_gathered){ .text = w->input + WORKER_INPUT_BYTES,
-		.size = WORKER_LOG_BYTES };
+		.size = LOG_GATHERED_BYTES };
 	log_gather(&w->log);
 	(void)pthread_mutex_lock(&t->lock);
 	while ((w->leads = next_loop(t)) != NULL) {

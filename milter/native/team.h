@@ -19,7 +19,6 @@
 #include "milter/native/wire.h"
 
 #define WORKER_INPUT_BYTES 65536
-#define WORKER_LOG_BYTES   8192
 #define WORKER_TURN_LINKS  16 /* that are answered together */
 
 struct team;

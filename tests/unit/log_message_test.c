@@ -2,6 +2,7 @@
 /* The log line of a message: one line, bounded, whatever a sender writes; and when it is written.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -182,6 +183,58 @@ test_gathered_lines(void **state)
 	(void)close(ends[1]);
 }
 
+#define TALKERS	     2
+#define TALKER_LINES 2000
+
+static void *
+talk(void *arg)
+{
+	char room[LOG_GATHERED_BYTES], line[300];
+	struct log_gathered g = { .text = room, .size = sizeof(room) };
+
+	memset(line, *(const char *)arg, sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
+	log_gather(&g);
+	for (int i = 0; i < TALKER_LINES; i++)
+		log_text(LOG_LEVEL_INFO, line);
+	log_gather(NULL);
+	return NULL;
+}
+
+/* A pipe whose reader is slow is full at any moment, also in the middle of what is written. */
+static void
+test_gathered_lines_of_threads_stay_whole(void **state)
+{
+	static const char letters[TALKERS] = "ab";
+	pthread_t threads[TALKERS];
+	char got[STAMP_BYTES + 300 + 1];
+	int ends[2], saved = say_into_pipe(ends);
+	FILE *in;
+
+	(void)state;
+	assert_int_equal(fcntl(ends[0], F_SETFL, 0), 0);
+	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+	in = fdopen(ends[0], "r");
+	assert_non_null(in);
+	assert_true(fcntl(ends[1], F_SETPIPE_SZ, PIPE_BUF) > 0);
+	for (size_t i = 0; i < TALKERS; i++)
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, talk, (void *)(uintptr_t)&letters[i]), 0);
+	for (int i = 0; i < TALKERS * TALKER_LINES; i++) {
+		const char *text = got + STAMP_BYTES;
+
+		assert_non_null(fgets(got, sizeof(got), in));
+		assert_int_equal(strlen(got), sizeof(got) - 1);
+		assert_int_equal(strspn(text, (const char[]){ text[0], '\0' }), 299);
+	}
+	for (size_t i = 0; i < TALKERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	(void)dup2(saved, STDERR_FILENO);
+	(void)close(saved);
+	(void)close(ends[1]);
+	(void)fclose(in);
+}
+
 int
 main(void)
 {
@@ -190,6 +243,7 @@ main(void)
 		cmocka_unit_test(test_log_line_is_one_and_bounded),
 		cmocka_unit_test(test_log_line_keys),
 		cmocka_unit_test(test_gathered_lines),
+		cmocka_unit_test(test_gathered_lines_of_threads_stay_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
