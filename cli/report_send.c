@@ -370,7 +370,8 @@ say_given_up(struct work *w, size_t count)
 		return;
 	w->failed += count;
 	worsen(w, EXIT_REFUSED);
-	say(w, true, "given up", arena_printf(w->arena, "%zu deliveries that had failed", count),
+	say(w, true, "given up",
+	    arena_printf(w->arena, "%zu deliveries that had failed or waited for a limit", count),
 	    "too many messages wait to be sent");
 }
 

@@ -27,7 +27,7 @@
 #define REPORT_ENCODED_BYTES	65536	/* one row or policy; beyond: not one of ours */
 
 /* What waits to be sent */
-#define REPORT_OUTBOX_PENDING 10000 /* deliveries; ours; what failed most is given up, or reports are made later */
+#define REPORT_OUTBOX_PENDING 10000 /* deliveries; ours; what failed most or was put off is given up, or reports are made later */
 #define REPORT_FILE_BYTES     (5LL * 1024 * 1024 * 1024) /* for who reports; ours; as a full disk */
 /* That is a GiB more than the writer of rows has (WRITER_FILE_BYTES): a full file can be reported. */
 

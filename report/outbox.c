@@ -153,25 +153,31 @@ int
 outbox_room(struct db *db, size_t count, int64_t now_s, size_t *given_up_r, const char **error_r)
 {
 	static const char pending_sql[] = "SELECT COUNT(*) FROM outbox_delivery WHERE state = $1";
-	static const char failed_sql[] =
-	    "SELECT COUNT(*) FROM outbox_delivery WHERE state = $1 AND attempts > 0";
+	/* Failed, or put off by a limit: the latter, too, or whoever has thousands of reports made
+	 * for himself keeps the others' from being made. */
+	static const char looked_at_sql[] =
+	    "SELECT COUNT(*) FROM outbox_delivery WHERE state = $1 AND (attempts > 0 OR reply <> "
+	    "'')";
 	static const char give_up_sql[] =
 	    "UPDATE outbox_delivery SET state = $1, changed_s = $2,"
 	    " reply = 'too many others wait; ' || reply WHERE token IN"
-	    " (SELECT token FROM outbox_delivery WHERE state = $3 AND attempts > 0"
-	    "  ORDER BY attempts DESC, made_s LIMIT $4)";
+	    " (SELECT d.token FROM outbox_delivery d JOIN"
+	    "   (SELECT exchanger, COUNT(*) AS waiting FROM outbox_delivery WHERE state = $3"
+	    "    GROUP BY exchanger) e ON e.exchanger = d.exchanger"
+	    "  WHERE d.state = $3 AND (d.attempts > 0 OR d.reply <> '')"
+	    "  ORDER BY d.attempts DESC, e.waiting DESC, d.made_s LIMIT $4)";
 	struct db_value values[] = { db_int(OUTBOX_GIVEN_UP), db_int(now_s), db_int(OUTBOX_PENDING),
 		db_null() };
-	int64_t pending = 0, failed = 0, over;
+	int64_t pending = 0, looked_at = 0, over;
 
 	if (db_number(db, pending_sql, &values[2], 1, &pending, error_r) < 0)
 		return -1;
 	over = pending + (int64_t)count - REPORT_OUTBOX_PENDING;
 	if (over <= 0)
 		return 1;
-	if (db_number(db, failed_sql, &values[2], 1, &failed, error_r) < 0)
+	if (db_number(db, looked_at_sql, &values[2], 1, &looked_at, error_r) < 0)
 		return -1;
-	if (failed < over)
+	if (looked_at < over)
 		return 0;
 	values[3] = db_int(over);
 	if (db_run(db, give_up_sql, values, COUNT(values), NULL, NULL, error_r) != 0)

@@ -88,9 +88,9 @@ int outbox_skip(
 
 /*
  * Inside the caller's transaction: is there room for count more deliveries (REPORT_OUTBOX_PENDING)?
- * Where there is not, as many that failed are given up, those that did so most often first. 1:
- * there is room; 0: there is not, and nothing was changed; -1. *given_up_r: how many made room,
- * added to.
+ * Where there is not, as many are given up that failed, those that did so most often first, and
+ * then that a limit put off, of the exchanger that most wait for. 1: there is room; 0: there is
+ * not, and nothing was changed; -1. *given_up_r: how many made room, added to.
  */
 int outbox_room(
     struct db *db, size_t count, int64_t now_s, size_t *given_up_r, const char **error_r);

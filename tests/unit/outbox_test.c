@@ -487,14 +487,21 @@ suppresses_by_hand(void **state)
 
 /* ---- room ---- */
 
-/* Who failed most makes room; who has not been tried stays, and then there is none. */
+/* Who failed most makes room, and then who was put off, of the exchanger that most wait for; who
+ * has not been looked at stays, and then there is none. */
 static void
 is_bounded(void **state)
 {
 	static const char fill_sql[] =
 	    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) "
 	    "INSERT INTO outbox_delivery SELECT 'r', 'a' || i, 'd', 'x', 't' || i, 0, "
-	    "CASE WHEN i <= 3 THEN i ELSE 0 END, 0, i, 0, 'why' FROM n";
+	    "CASE WHEN i <= 3 THEN i ELSE 0 END, 0, i, 0, CASE WHEN i <= 3 THEN 'why' ELSE '' END "
+	    "FROM n";
+	static const char put_off_sql[] =
+	    "UPDATE outbox_delivery SET reply = 'limit' WHERE address IN ('a5', 'a6');"
+	    "UPDATE outbox_delivery SET exchanger = 'y' WHERE address = 'a5'";
+	static const char who_sql[] = "SELECT count(*) FROM outbox_delivery WHERE state = 2 AND "
+				      "address IN ('a1', 'a2', 'a3', 'a6')";
 	static const char left_sql[] = "SELECT count(*) FROM outbox_delivery WHERE state = 0";
 	static const char gone_sql[] =
 	    "SELECT count(*) FROM outbox_delivery WHERE state = 2 AND attempts = 3 "
@@ -517,6 +524,11 @@ is_bounded(void **state)
 	assert_int_equal(given_up, 1);
 	assert_int_equal(db_number(b->db, left_sql, NULL, 0, &n, &b->error), 1);
 	assert_int_equal(n, REPORT_OUTBOX_PENDING - 2);
+	good(db_script(b->db, put_off_sql, &b->error));
+	assert_int_equal(outbox_room(b->db, 5, NOW, &given_up, &b->error), 1);
+	assert_int_equal(given_up, 4);
+	assert_int_equal(db_number(b->db, who_sql, NULL, 0, &n, &b->error), 1);
+	assert_int_equal(n, 4);
 	good(db_commit(b->db, &b->error));
 	close_box(b);
 }
