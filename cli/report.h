@@ -7,6 +7,7 @@
 #define ASSAY_CLI_REPORT_H
 
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "cli/cli.h"
 #include "conf/conf.h"
@@ -35,6 +36,7 @@ struct report_run {
 	struct db *db;
 	struct db *queue; /* this machine's, with its failure reports; db where there is no fleet */
 	struct store *store;
+	ino_t inode;		/* of the file of queue */
 	int64_t clock_offset_s; /* by which --time shifts the clock */
 	bool patient;		/* waits for a store that is not there yet */
 
@@ -64,8 +66,9 @@ int report_complain(int status, const char *what, const char *why);
 
 /* ---- report_open.c: 0, or an exit status after a complaint ---- */
 
-int report_open_store(struct report_run *r);  /* configuration, database, tables */
-int report_open_engine(struct report_run *r); /* DNS, crypto, keys; both option structs */
+int report_open_store(struct report_run *r);   /* configuration, database, tables */
+int report_follow_store(struct report_run *r); /* opens anew what was removed or replaced */
+int report_open_engine(struct report_run *r);  /* DNS, crypto, keys; both option structs */
 void report_close(struct report_run *r);
 
 /* Why nothing would be sent: one line each on f. How many lines. */

@@ -68,6 +68,15 @@ is_there(const struct report_run *r)
 	}
 }
 
+/* 0: there is no such file. */
+static ino_t
+inode_of(const char *file)
+{
+	struct stat st;
+
+	return stat(file, &st) == 0 ? st.st_ino : 0;
+}
+
 /* The queue: failure reports don't go to the fleet, each node sends its own. */
 static int
 open_file(struct report_run *r)
@@ -79,9 +88,10 @@ open_file(struct report_run *r)
 		    errno == ENOENT ? "not there yet: assayd makes it" : strerror(errno));
 	r->queue = db_new_sqlite(r->conf->report_store, BUSY_MS);
 	db_limit_file(r->queue, REPORT_FILE_BYTES);
-	return db_reopen(r->queue, &error) == 0
-	    ? 0
-	    : report_complain(EXIT_INTERNAL, "report_store", error);
+	if (db_reopen(r->queue, &error) != 0)
+		return report_complain(EXIT_INTERNAL, "report_store", error);
+	r->inode = inode_of(r->conf->report_store);
+	return 0;
 }
 
 static int
@@ -106,14 +116,12 @@ open_database(struct report_run *r)
 	return status;
 }
 
-int
-report_open_store(struct report_run *r)
+static int
+open_store(struct report_run *r)
 {
 	const char *error = "?";
-	int status = load_configuration(r);
+	int status = open_database(r);
 
-	if (status == 0)
-		status = open_database(r);
 	if (status != 0)
 		return status;
 	r->store = store_open(r->db, &error);
@@ -122,6 +130,35 @@ report_open_store(struct report_run *r)
 	    (r->conf->report_database != NULL && lease_open(r->db, &error) != 0))
 		return report_complain(EXIT_INTERNAL, "report_store", error);
 	return 0;
+}
+
+static void
+close_store(struct report_run *r)
+{
+	shipper_free(&r->shipper);
+	store_close(&r->store);
+	if (r->queue != r->db)
+		db_close(&r->queue);
+	r->queue = NULL;
+	db_close(&r->db);
+}
+
+int
+report_open_store(struct report_run *r)
+{
+	int status = load_configuration(r);
+
+	return status == 0 ? open_store(r) : status;
+}
+
+/* SQLite would go on for ever in a file that is no longer there. */
+int
+report_follow_store(struct report_run *r)
+{
+	if (r->queue == NULL || inode_of(r->conf->report_store) == r->inode)
+		return 0;
+	close_store(r);
+	return open_store(r);
 }
 
 /* ---- keys: those of the reporting domain ---- */
@@ -341,11 +378,7 @@ report_open_engine(struct report_run *r)
 void
 report_close(struct report_run *r)
 {
-	shipper_free(&r->shipper);
-	store_close(&r->store);
-	if (r->queue != r->db)
-		db_close(&r->queue);
-	db_close(&r->db);
+	close_store(r);
 	resolver_free(&r->resolver);
 	key_ring_free(&r->ring);
 	crypto_free(&r->crypto);

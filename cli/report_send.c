@@ -575,14 +575,15 @@ report_run_command(struct report_run *r)
 
 	if (status != 0)
 		return status;
-	while (!report_must_stop(r, 0)) {
+	while (status == 0 && !report_must_stop(r, 0)) {
 		struct work w = { .run = r, .arena = arena_new(SIZE_MAX) };
 
 		/* What failed was said; the next pass comes to it again. */
 		if (pass(&w) == EXIT_INTERNAL && db_fault(r->db) == DB_F_GONE)
 			(void)db_reopen(r->db, &error);
 		arena_free(&w.arena);
-		(void)report_must_stop(r, w.status == 0 ? nap_ms(r) : NAP_MS);
+		if (!report_must_stop(r, w.status == 0 ? nap_ms(r) : NAP_MS))
+			status = report_follow_store(r);
 	}
-	return 0;
+	return status;
 }

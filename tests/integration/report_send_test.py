@@ -208,6 +208,34 @@ def check_store_fails(folder, dns_port):
         expect("and recorded", recorded(case), 1)
 
 
+def check_replaced_store(folder, dns_port):
+    """assayd sets a damaged file aside, or an operator does, and makes a new one: run goes on in that."""
+    with Sink() as sink:
+        case = Case(folder, dns_port, sink.url).fill(1, 1, 1)
+        case.report("list")  # makes the tables
+        with sqlite3.connect(case.file) as db:  # so that it looks again after three seconds
+            db.execute("INSERT INTO outbox_delivery SELECT 'r', 'a', 'd', 'x', 't', 0, 0, ?, ?, 0, ''", (NOW + 3, NOW))
+        db.close()
+        process = subprocess.Popen([program("assay"), "report", "run", "--until-eof", "--config", case.conf, "--time",
+                                    str(NOW)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+        def wait_for(count):
+            until = time.monotonic() + 20
+            while len(sink.messages) < count and time.monotonic() < until:
+                time.sleep(0.02)
+            return len(sink.messages)
+
+        expect("run sends", wait_for(1), 1)
+        for part in ("-wal", "-shm", ""):
+            if os.path.exists(case.file + part):
+                os.rename(case.file + part, case.file + ".old" + part)
+        case.fill(2, 1, 1)
+        expect("and goes on in a new file", wait_for(3), 3)
+        process.stdin.close()
+        expect("to the end", (process.wait(20), process.stdout.read().count(b"report made")), (0, 3))
+        process.stdout.close()
+
+
 def check_limits(folder, dns_port):
     with Sink() as sink:
         case = Case(folder, dns_port, sink.url, "report_limit = 4\n").fill(6, 1, 1)
@@ -495,8 +523,8 @@ def main():
     nsd = Nsd(folder, zone)
     try:
         nsd.start()
-        checks = [check_server, check_destinations, check_refusals, check_store_fails, check_limits, check_no_harm, check_bounces,
-                  check_dry_run, check_terminal, check_order, check_busy_store, check_misuse]
+        checks = [check_server, check_destinations, check_refusals, check_store_fails, check_replaced_store, check_limits,
+                  check_no_harm, check_bounces, check_dry_run, check_terminal, check_order, check_busy_store, check_misuse]
         if binaries() is None:
             print("a fleet: skipped, PostgreSQL is not installed")
         else:
