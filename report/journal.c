@@ -49,7 +49,7 @@ struct journal {
 	int lock_fd, old_fd;   /* old: its place is taken */
 	struct part now, next; /* next: while it is begun anew */
 	char error[512];
-	char set_aside[512];
+	char set_aside[PATH_BYTES];
 	char buffer[ROW_BYTES];
 };
 
@@ -189,10 +189,19 @@ journal_place(const struct journal *j)
 	return j->now.size;
 }
 
+/* What is written to it then is gone with the process. */
+static bool
+is_removed(const struct journal *j)
+{
+	struct stat st;
+
+	return fstat(j->now.fd, &st) == 0 && st.st_nlink == 0;
+}
+
 bool
 journal_is_worn(const struct journal *j)
 {
-	return j->now.fd < 0 || j->now.size >= JOURNAL_NEW_BYTES;
+	return j->now.fd < 0 || j->now.size >= JOURNAL_NEW_BYTES || is_removed(j);
 }
 
 /* ---- beginning anew ---- */

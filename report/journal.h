@@ -52,7 +52,7 @@ int journal_again(struct journal *j, int64_t place, uint64_t count);
 /* Behind the last record. */
 int64_t journal_place(const struct journal *j);
 
-/* It is large enough to be begun anew, or can't be written any more. */
+/* It is large enough to be begun anew, was removed, or can't be written any more. */
 bool journal_is_worn(const struct journal *j);
 
 /* ---- what the writer's thread needs ---- */

@@ -158,6 +158,30 @@ a_removed_file_is_made_anew(void **state)
 	arena_free(&a);
 }
 
+static void
+a_removed_journal_is_begun_anew(void **state)
+{
+	char file[128], pending[160];
+	struct arena *a = arena_new(1 << 20);
+	struct writer *w;
+
+	(void)state;
+	(void)snprintf(file, sizeof(file), "%s", writer_rig_file("unlinked.db"));
+	(void)snprintf(pending, sizeof(pending), "%s.pending", file);
+	w = writer_rig_open(file, 60000, NULL);
+	(void)add_numbered(w, a, 0);
+	wait_until_safe(w, 1);
+	assert_int_equal(unlink(pending), 0);
+	(void)add_numbered(w, a, 1);
+	wait_until_safe(w, 2);
+	assert_int_equal(access(pending, F_OK), 0);
+	assert_int_equal(add_numbered(w, a, 2), WRITER_SAFE);
+	assert_true(size_of(file, ".pending") > 16); /* its head */
+	writer_close(&w);
+	assert_int_equal(read_sum(file).messages, 3);
+	arena_free(&a);
+}
+
 /* In a child: a limit on files is as good as a full disk, and ends with it. */
 static int
 fill_the_disk(const char *file)
@@ -334,6 +358,7 @@ main(void)
 		cmocka_unit_test(a_damaged_file_is_set_aside),
 		cmocka_unit_test(a_foreign_journal_is_told_of_though_no_other_can_be_made),
 		cmocka_unit_test(a_removed_file_is_made_anew),
+		cmocka_unit_test(a_removed_journal_is_begun_anew),
 		cmocka_unit_test(what_is_reported_gives_way),
 		cmocka_unit_test(a_journal_that_can_not_be_read_is_kept),
 		cmocka_unit_test(a_file_that_can_only_be_read_stops_nothing),
