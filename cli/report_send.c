@@ -526,13 +526,15 @@ static int
 begin(struct report_run *r)
 {
 	const struct sigaction action = { .sa_handler = ask_to_stop };
+	/* What is under way may take minutes yet: who won't wait for it says so again. */
+	const struct sigaction once = { .sa_handler = ask_to_stop, .sa_flags = (int)SA_RESETHAND };
 
 	if (r->options.dry_run == NULL && report_say_why_not(r, stderr) > 0)
 		return EXIT_CONFIG;
 	if (r->options.dry_run != NULL && report_check_folder(r->options.dry_run) != 0)
 		return EXIT_UNREADABLE;
 	(void)sigaction(SIGTERM, &action, NULL);
-	(void)sigaction(SIGINT, &action, NULL);
+	(void)sigaction(SIGINT, &once, NULL);
 	return report_open_engine(r);
 }
 

@@ -10,6 +10,7 @@ import gzip
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -234,6 +235,22 @@ def check_replaced_store(folder, dns_port):
         process.stdin.close()
         expect("to the end", (process.wait(20), process.stdout.read().count(b"report made")), (0, 3))
         process.stdout.close()
+
+
+def check_interrupted(folder, dns_port):
+    with Sink() as sink:
+        sink.hanging = {"hang"}
+        case = Case(folder, dns_port, sink.url).fill(1, 1, 1, "mailto:hang@d1.example")
+        process = subprocess.Popen([program("assay"), "report", "send", "--config", case.conf, "--time", str(NOW)],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 20
+        while not sink.asked and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        expect("an interrupt: what is under way is waited for", process.poll(), None)
+        process.send_signal(signal.SIGINT)
+        expect("a second one: no longer", process.wait(10), -signal.SIGINT)
 
 
 def check_limits(folder, dns_port):
@@ -523,8 +540,9 @@ def main():
     nsd = Nsd(folder, zone)
     try:
         nsd.start()
-        checks = [check_server, check_destinations, check_refusals, check_store_fails, check_replaced_store, check_limits,
-                  check_no_harm, check_bounces, check_dry_run, check_terminal, check_order, check_busy_store, check_misuse]
+        checks = [check_server, check_destinations, check_refusals, check_store_fails, check_replaced_store,
+                  check_interrupted, check_limits, check_no_harm, check_bounces, check_dry_run, check_terminal,
+                  check_order, check_busy_store, check_misuse]
         if binaries() is None:
             print("a fleet: skipped, PostgreSQL is not installed")
         else:
