@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "policy/base/bug.h"
+#include "policy/base/poison.h"
 
 #define FIRST_BLOCK_BYTES 8192 /* what an idle connection keeps */
 #define BLOCK_BYTES	  32768
@@ -62,6 +63,7 @@ block_new(size_t size, struct block *next)
 		b = malloc(sizeof(*b) + size);
 	if (b == NULL)
 		out_of_memory(size);
+	unpoison(b->data, size);
 	b->next = next;
 	b->size = size;
 	return b;
@@ -70,6 +72,7 @@ block_new(size_t size, struct block *next)
 static void
 block_free(struct block *b)
 {
+	poison(b->data, b->size);
 	free(b->size == BLOCK_BYTES ? atomic_exchange(spare_place(), b) : b);
 }
 

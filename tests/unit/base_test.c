@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "policy/base/ip.h"
 #include "policy/base/num.h"
+#include "policy/base/poison.h"
 #include "policy/base/strbuf.h"
 #include "policy/syntax/base64.h"
 #include "policy/syntax/domain.h"
@@ -111,6 +112,27 @@ numbers(void **state)
 			fail_msg("\"%s\": rc %d n %u", rows[i].text, rc, n);
 	}
 }
+
+#ifdef POISON_WORKS
+/* A block that is kept for the next message is as good as freed until that comes. */
+static void
+arena_use_after_reset_is_found(void **state)
+{
+	struct arena *arena = arena_new(100000);
+	const char *beyond_first;
+
+	(void)state;
+	(void)arena_alloc(arena, 8000);
+	beyond_first = arena_alloc(arena, 1000);
+	assert_false(is_poisoned(beyond_first));
+	arena_reset(arena);
+	assert_true(is_poisoned(beyond_first));
+	(void)arena_alloc(arena, 8000);
+	assert_ptr_equal(arena_alloc(arena, 1000), beyond_first);
+	assert_false(is_poisoned(beyond_first));
+	arena_free(&arena);
+}
+#endif
 
 static void
 arena_and_strbuf(void **state)
@@ -353,6 +375,9 @@ main(void)
 		cmocka_unit_test(reverse_names),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(arena_and_strbuf),
+#ifdef POISON_WORKS
+		cmocka_unit_test(arena_use_after_reset_is_found),
+#endif
 		cmocka_unit_test(base64),
 		cmocka_unit_test(domains),
 		cmocka_unit_test(taglists),
