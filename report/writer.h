@@ -10,7 +10,7 @@
  *
  *              So who reads the store sees a message WRITER_INTERVAL_MS and a commit after it was
  *              answered; writer_close() leaves nothing behind. A period must not be closed sooner
- *              than that after its end: cli/ waits ten minutes.
+ *              than that after its end: report_settle, a minute at least.
  *
  *              Nothing waits for the store. When it can't be written the thread tries again, rows
  *              stay in the journal and in memory, and what does not fit there is lost and counted.
