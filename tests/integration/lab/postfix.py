@@ -152,9 +152,11 @@ class Postfix:
             f.write("tlsmgr unix - - n 1000? 1 tlsmgr\n" if self.services else "")
 
     def _came_up(self):
+        """The master opens one port after the other, those of services last."""
+        last = [self.port, *self.ports.values()][-1]
         end = time.monotonic() + 30
         while time.monotonic() < end and self.child.alive():
-            if listens(self.port):
+            if listens(last):
                 return True
             time.sleep(0.02)
         return False
