@@ -11,6 +11,7 @@
 #include "policy/base/strbuf.h"
 #include "report/aggregate_internal.h"
 #include "report/gzip.h"
+#include "report/text.h"
 
 #define HEAD_ROOM_BYTES 16384 /* kept for head and end: what they are at most */
 
@@ -102,7 +103,7 @@ error_text(const struct writing *w, const struct aggregate_summary *s)
 				: "; ",
 		    (unsigned long long)s->folded);
 	while (slice_next(&faults, '\n', &line)) {
-		line = slice_trim(line);
+		line = report_text(w->arena, line, REPORT_ERROR_BYTES);
 		if (line.len > 0 && b.len > 0)
 			strbuf_str(&b, lines ? "\n" : "; ");
 		strbuf_add(&b, line);

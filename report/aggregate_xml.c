@@ -136,7 +136,7 @@ errors(struct xml *x, enum aggregate_format format, struct slice error)
 		return;
 	switch (format) {
 	case AGGREGATE_RFC9990:
-		text(x, "error", error, REPORT_ERROR_BYTES);
+		text_if_any(x, "error", error, REPORT_ERROR_BYTES);
 		return;
 	case AGGREGATE_RFC7489:
 		error = slice_sub(error, 0, REPORT_ERROR_BYTES);

@@ -288,6 +288,28 @@ left_out_rows(void **state)
 	arena_free(&a);
 }
 
+/* Text of which nothing is left once it is clean: no empty element, which would not be valid. */
+static void
+nothing_to_say(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		struct arena *a = arena_new(ARENA_BYTES);
+		struct row_source source = all_rows();
+		struct aggregate_report r = sample_report(&source, formats[i]);
+		struct report_policy policy = *r.policy;
+		struct aggregate_output out;
+		const char *error = "?";
+
+		policy.errors = r.generator = r.extra_contact = SLICE("\x01 \n\x04");
+		r.policy = &policy;
+		if (aggregate_write(a, &r, &aggregate_limits_default, &out, &error) != 0)
+			fail_msg("%s", error);
+		assert_null(memmem(out.xml.p, out.xml.len, "<error", strlen("<error")));
+		arena_free(&a);
+	}
+}
+
 static void
 many_signatures(void **state)
 {
@@ -459,6 +481,7 @@ main(void)
 		cmocka_unit_test(policies),
 		cmocka_unit_test(too_large),
 		cmocka_unit_test(left_out_rows),
+		cmocka_unit_test(nothing_to_say),
 		cmocka_unit_test(many_signatures),
 		cmocka_unit_test(large),
 		cmocka_unit_test(refused),
