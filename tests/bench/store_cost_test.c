@@ -135,17 +135,6 @@ load_in_turns(struct side *on, struct side *off, size_t messages, struct cost *o
 	out->off_us = cost_of(off, process_cpu_ns(off->child.pid) - off_ns, messages);
 }
 
-static uint64_t
-stored(const char *file)
-{
-	struct backend b = { .name = "sqlite", .make = db_new_sqlite };
-	struct backend_sum sum;
-
-	(void)snprintf(b.place, sizeof(b.place), "%s", file);
-	backend_sum(&b, &sum);
-	return sum.messages;
-}
-
 /* One process of each kind. */
 static void
 try_pair(const char *front, const struct corpus *corpus, size_t messages, struct cost *out)
@@ -163,7 +152,7 @@ try_pair(const char *front, const struct corpus *corpus, size_t messages, struct
 	stop(&off);
 	name_server_stop(&dns);
 	/* It is no saving that nothing was remembered. */
-	assert_int_equal(stored(on.store), on.messages);
+	assert_int_equal(backend_sum_of_file(on.store).messages, on.messages);
 	assert_int_equal(unlink(on.store), 0);
 }
 

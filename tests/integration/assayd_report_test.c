@@ -32,17 +32,6 @@ new_store(void **state)
 	return store_setting;
 }
 
-static uint64_t
-stored(const char *file)
-{
-	struct backend b = { .name = "sqlite", .make = db_new_sqlite };
-	struct backend_sum sum;
-
-	(void)snprintf(b.place, sizeof(b.place), "%s", file);
-	backend_sum(&b, &sum);
-	return sum.messages;
-}
-
 /* assayd is up, and writes what it finds in the journal. */
 static uint64_t
 stored_at_least(const char *file, uint64_t expected)
@@ -50,7 +39,8 @@ stored_at_least(const char *file, uint64_t expected)
 	uint64_t found = 0;
 
 	for (unsigned ms = 0; ms < WAIT_MS; ms += 50) {
-		if (access(file, R_OK) == 0 && (found = stored(file)) >= expected)
+		if (access(file, R_OK) == 0 &&
+		    (found = backend_sum_of_file(file).messages) >= expected)
 			break;
 		sleep_ms(50);
 	}
@@ -142,7 +132,7 @@ answered_messages_survive_kill_9(void **state)
 	}
 	expect_alive(&g);
 	rig_close(&g);
-	assert_int_equal(stored(store_file), expected + 1);
+	assert_int_equal(backend_sum_of_file(store_file).messages, expected + 1);
 }
 
 /* ---- trouble ---- */
@@ -177,7 +167,7 @@ a_locked_store_holds_up_no_mail(void **state)
 	assert_true(
 	    child_logged(&g.assayd, "statistics reports rows=22 late=0 lost=0", 1, WAIT_MS));
 	rig_close(&g);
-	assert_int_equal(stored(store_file), 22);
+	assert_int_equal(backend_sum_of_file(store_file).messages, 22);
 }
 
 static void
@@ -196,7 +186,7 @@ a_damaged_store_is_set_aside(void **state)
 	assert_true(child_logged(&g.assayd, "the file was damaged: set aside", 1, WAIT_MS));
 	expect_alive(&g);
 	rig_close(&g);
-	assert_int_equal(stored(store_file), 2);
+	assert_int_equal(backend_sum_of_file(store_file).messages, 2);
 }
 
 /* A fault of a moment ago hides no other. */
@@ -220,7 +210,7 @@ two_faults_are_both_logged(void **state)
 	assert_int_equal(rmdir(path), 0);
 	expect_alive(&g);
 	rig_close(&g);
-	assert_int_equal(stored(store_file), 1);
+	assert_int_equal(backend_sum_of_file(store_file).messages, 1);
 }
 
 /* ---- reload ---- */
@@ -248,8 +238,8 @@ a_reload_keeps_or_changes_the_store(void **state)
 	assert_true(child_logged(&g.assayd, " reloaded ", 3, WAIT_MS));
 	expect_alive(&g);
 	rig_close(&g);
-	assert_int_equal(stored(first), 2);
-	assert_int_equal(stored(store_file), 1);
+	assert_int_equal(backend_sum_of_file(first).messages, 2);
+	assert_int_equal(backend_sum_of_file(store_file).messages, 1);
 }
 
 #define CASE(test) cmocka_unit_test_teardown(test, rig_teardown)

@@ -104,3 +104,14 @@ backend_sum(const struct backend *b, struct backend_sum *out)
 	store_close(&s);
 	db_close(&db);
 }
+
+struct backend_sum
+backend_sum_of_file(const char *file)
+{
+	struct backend b = { .name = "sqlite", .make = db_new_sqlite };
+	struct backend_sum sum;
+
+	(void)snprintf(b.place, sizeof(b.place), "%s", file);
+	backend_sum(&b, &sum);
+	return sum;
+}

@@ -72,5 +72,7 @@ struct backend_sum {
 	uint64_t periods, rows, messages;
 };
 void backend_sum(const struct backend *b, struct backend_sum *out);
+/* The same of an SQLite file. */
+struct backend_sum backend_sum_of_file(const char *file);
 
 #endif

@@ -47,7 +47,7 @@ a_locked_file_holds_up_one_message(void **state)
 	assert_int_equal(add_numbered(w, a, 101), WRITER_SAFE);
 	db_close(&other);
 	writer_close(&w);
-	assert_true(read_sum(file).messages >= 102);
+	assert_true(backend_sum_of_file(file).messages >= 102);
 	arena_free(&a);
 }
 
@@ -67,7 +67,7 @@ a_missing_folder_may_come_later(void **state)
 	assert_int_equal(mkdir(writer_rig_file("later"), 0700), 0);
 	wait_until_safe(w, 1);
 	writer_close(&w);
-	assert_int_equal(read_sum(file).messages, 1);
+	assert_int_equal(backend_sum_of_file(file).messages, 1);
 	arena_free(&a);
 }
 
@@ -92,7 +92,7 @@ a_damaged_file_is_set_aside(void **state)
 	wait_until_safe(w, 1);
 	writer_close(&w);
 	assert_non_null(strstr(writer_rig_trouble(&t), "set aside"));
-	assert_int_equal(read_sum(file).messages, 1);
+	assert_int_equal(backend_sum_of_file(file).messages, 1);
 	(void)snprintf(command, sizeof(command), "grep -q 'not a bit' '%s'.damaged-*", file);
 	assert_int_equal(system(command), 0);
 	arena_free(&a);
@@ -154,7 +154,7 @@ a_removed_file_is_made_anew(void **state)
 	(void)sleep(3); /* it looks every two seconds */
 	assert_int_equal(add_numbered(w, a, 1), WRITER_SAFE);
 	writer_close(&w);
-	assert_int_equal(read_sum(file).messages, 1);
+	assert_int_equal(backend_sum_of_file(file).messages, 1);
 	arena_free(&a);
 }
 
@@ -178,7 +178,7 @@ a_removed_journal_is_begun_anew(void **state)
 	assert_int_equal(add_numbered(w, a, 2), WRITER_SAFE);
 	assert_true(size_of(file, ".pending") > 16); /* its head */
 	writer_close(&w);
-	assert_int_equal(read_sum(file).messages, 3);
+	assert_int_equal(backend_sum_of_file(file).messages, 3);
 	arena_free(&a);
 }
 
@@ -221,7 +221,7 @@ fill_the_disk(const char *file)
 		return 5;
 	wait_until_safe(w, c.safe + c.queued);
 	writer_close(&w);
-	return read_sum(file).messages == c.safe + c.queued ? 0 : 6;
+	return backend_sum_of_file(file).messages == c.safe + c.queued ? 0 : 6;
 }
 
 static void
@@ -312,7 +312,7 @@ a_journal_that_can_not_be_read_is_kept(void **state)
 		assert_int_equal(add_numbered(w, a, i), WRITER_SAFE);
 	writer_close(&w);
 	db_close(&other);
-	assert_int_equal(read_sum(file).messages, 1);
+	assert_int_equal(backend_sum_of_file(file).messages, 1);
 	assert_int_equal(rename(pending, elsewhere), 0);
 	assert_int_equal(symlink(elsewhere, pending), 0); /* not followed */
 	w = writer_rig_open(file, 100, &t);
@@ -325,7 +325,7 @@ a_journal_that_can_not_be_read_is_kept(void **state)
 	}
 	assert_int_equal(c.recovered, 5);
 	writer_close(&w);
-	assert_int_equal(read_sum(file).messages, 7);
+	assert_int_equal(backend_sum_of_file(file).messages, 7);
 	arena_free(&a);
 }
 

@@ -117,17 +117,6 @@ add_distinct(struct writer *w, struct arena *a, unsigned n)
 	return add_at(w, a, n, NOON);
 }
 
-struct backend_sum
-read_sum(const char *file)
-{
-	struct backend b = { .name = "sqlite", .make = db_new_sqlite };
-	struct backend_sum sum;
-
-	(void)snprintf(b.place, sizeof(b.place), "%s", file);
-	backend_sum(&b, &sum);
-	return sum;
-}
-
 double
 seconds(clockid_t clock)
 {

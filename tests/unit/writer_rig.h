@@ -51,9 +51,6 @@ enum writer_outcome add_distinct(struct writer *w, struct arena *a, unsigned n);
 /* Messages that the writer has committed. */
 void wait_until_safe(struct writer *w, uint64_t count);
 
-/* What the store has by now. */
-struct backend_sum read_sum(const char *file);
-
 double seconds(clockid_t clock);
 
 #endif

@@ -111,7 +111,7 @@ many_are_one_row(void **state)
 	bytes = size_of(file, "") + size_of(file, "-wal");
 	print_message("of %d sources: %lld bytes with -wal\n", SOURCES, bytes);
 	assert_true(bytes < 5 * 1000 * 1000);
-	sum = read_sum(file);
+	sum = backend_sum_of_file(file);
 	assert_int_equal(sum.rows, SOURCES);
 	assert_int_equal(sum.messages, messages);
 }
@@ -133,7 +133,7 @@ different_rows_are_written_fast(void **state)
 		(void)snprintf(name, sizeof(name), "different%u.db", round);
 		(void)snprintf(file, sizeof(file), "%s", writer_rig_file(name));
 		rate = write_all(file, add_distinct, messages);
-		assert_int_equal(read_sum(file).rows, messages);
+		assert_int_equal(backend_sum_of_file(file).rows, messages);
 		best = rate > best ? rate : best;
 	}
 	if (getenv("ASSAY_SANITIZED") == NULL)
@@ -158,8 +158,8 @@ an_equal_row_is_written_once(void **state)
 		assert_int_equal(add_numbered(w, a, i * SOURCES), WRITER_SAFE);
 	assert_int_equal(size_of(file, ".pending"), one + 999 * 24);
 	writer_close(&w);
-	assert_int_equal(read_sum(file).rows, 1);
-	assert_int_equal(read_sum(file).messages, 1000);
+	assert_int_equal(backend_sum_of_file(file).rows, 1);
+	assert_int_equal(backend_sum_of_file(file).messages, 1000);
 	arena_free(&a);
 }
 
@@ -177,9 +177,9 @@ a_group_crosses_the_end_of_a_period(void **state)
 	for (int64_t i = -3; i < 5; i++) /* not in order: workers overtake each other */
 		assert_int_equal(add_at(w, a, 0, NOON + 43200 - i), WRITER_SAFE);
 	writer_close(&w);
-	assert_int_equal(read_sum(file).periods, 2);
-	assert_int_equal(read_sum(file).rows, 2);
-	assert_int_equal(read_sum(file).messages, 16);
+	assert_int_equal(backend_sum_of_file(file).periods, 2);
+	assert_int_equal(backend_sum_of_file(file).rows, 2);
+	assert_int_equal(backend_sum_of_file(file).messages, 16);
 	arena_free(&a);
 }
 
@@ -196,7 +196,7 @@ a_row_is_in_the_store_within_the_interval(void **state)
 	for (unsigned round = 1; round <= 3; round++) {
 		began = seconds(CLOCK_MONOTONIC);
 		assert_int_equal(add_numbered(w, a, 0), WRITER_SAFE);
-		while (read_sum(file).messages < round)
+		while (backend_sum_of_file(file).messages < round)
 			(void)usleep(10000);
 		began = seconds(CLOCK_MONOTONIC) - began;
 		print_message("read after %.0f ms\n", began * 1000);
@@ -263,7 +263,7 @@ only_who_really_waits_says_so(void **state)
 	db_rollback(other);
 	db_close(&other);
 	writer_close(&w);
-	assert_int_equal(read_sum(file).messages, i + 2);
+	assert_int_equal(backend_sum_of_file(file).messages, i + 2);
 	arena_free(&a);
 }
 
@@ -310,7 +310,7 @@ what_was_answered_survives_kill_9(void **state)
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 		expected += atomic_load(answered);
 		recover(file);
-		sum = read_sum(file);
+		sum = backend_sum_of_file(file);
 		print_message("killed after %u answers: %llu rows counted, at least %u expected\n",
 		    atomic_load(answered), (unsigned long long)sum.messages, expected);
 		/* A row may be in the file and its answer not yet given: one for each adder. */
