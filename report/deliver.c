@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "policy/base/bug.h"
+#include "report/deadline.h"
 
 #define REPLY_BYTES  400
 #define REPLY_WAIT_S 600 /* RFC 5321 4.5.3.2.6: the final dot's; the others' are shorter */
@@ -450,26 +450,10 @@ tell(struct deliver *d, const struct transfer *t, struct deliver_done *out)
 	out->reply = slice_str(d->reply);
 }
 
-static struct timespec
-monotonic_after(uint32_t wait_ms)
-{
-	struct timespec t;
-
-	if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
-		bug("clock_gettime");
-	t.tv_sec += wait_ms / 1000;
-	t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	return t;
-}
-
 bool
 deliver_wait(struct deliver *d, uint32_t wait_ms, struct deliver_done *out)
 {
-	const struct timespec until = monotonic_after(wait_ms);
+	const struct timespec until = deadline_in_ms(wait_ms);
 	struct transfer *t;
 	int rc = 0;
 

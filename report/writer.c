@@ -4,9 +4,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "policy/base/relax.h"
+#include "report/deadline.h"
 #include "report/encode.h"
 #include "report/failure_buffer.h"
 #include "report/journal.h"
@@ -40,21 +40,6 @@ struct writer {
 	int64_t place; /* in the journal, behind what is taken */
 	bool journal_worn;
 };
-
-static struct timespec
-in_ms(uint32_t ms)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_sec += ms / 1000;
-	ts.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (ts.tv_nsec >= 1000000000) {
-		ts.tv_nsec -= 1000000000;
-		ts.tv_sec++;
-	}
-	return ts;
-}
 
 static size_t
 rows(const struct writer *w, enum pending_state state)
@@ -91,7 +76,7 @@ must_wait(struct writer *w, struct arrival *a)
 static void
 wait_for_space(struct writer *w, struct arrival *a)
 {
-	const struct timespec until = in_ms(w->options.wait_ms);
+	const struct timespec until = deadline_in_ms(w->options.wait_ms);
 	int rc = 0;
 
 	while (must_wait(w, a) && rc == 0)
@@ -376,14 +361,14 @@ static void
 gather(struct writer *w)
 {
 	const bool prunes = store_file_has_more_to_prune(&w->file);
-	struct timespec until = in_ms(prunes ? PRUNE_PAUSE_MS : STORE_FILE_PRUNE_S * 1000);
+	struct timespec until = deadline_in_ms(prunes ? PRUNE_PAUSE_MS : STORE_FILE_PRUNE_S * 1000);
 	int rc = 0;
 
 	(void)pthread_mutex_lock(&w->lock);
 	while (rows(w, PENDING_FRESH) == 0 && failure_buffer_is_empty(w->failures) &&
 	    !w->stopping && rc == 0)
 		rc = pthread_cond_timedwait(&w->work, &w->lock, &until);
-	until = in_ms(w->options.interval_ms);
+	until = deadline_in_ms(w->options.interval_ms);
 	rc = 0;
 	while (rows(w, PENDING_FRESH) > 0 && rows(w, PENDING_FRESH) < WRITER_GROUP_ROWS &&
 	    !w->stopping && rc == 0)
@@ -413,7 +398,7 @@ write_failures(struct writer *w)
 static bool
 pause_and_go_on(struct writer *w)
 {
-	const struct timespec until = in_ms(WRITER_RETRY_MS);
+	const struct timespec until = deadline_in_ms(WRITER_RETRY_MS);
 	bool go_on;
 	int rc = 0;
 
